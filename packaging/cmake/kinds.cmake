@@ -1,0 +1,16 @@
+# The .def lists: one line NAME per check kind, protocol, switch, then or OS backend. CMake takes the sources from them and
+# requires a test for each, the code takes the descriptors from them; there is no third place.
+function(modelguard_kinds def_file out_sources)
+  set(sources)
+  file(STRINGS ${def_file} lines REGEX "^MG_KIND\\(")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${def_file})
+  get_filename_component(folder ${def_file} DIRECTORY)
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^MG_KIND\\(([a-z0-9_]+)\\).*" "\\1" kind "${line}")
+    file(RELATIVE_PATH relative ${PROJECT_SOURCE_DIR} ${folder})
+    set(source ${folder}/${ARGN}${kind}.cpp)
+    list(APPEND sources ${source})
+    set_property(GLOBAL APPEND PROPERTY MODELGUARD_KIND_TESTS ${relative}/${ARGN}${kind}_test.cpp)
+  endforeach()
+  set(${out_sources} ${sources} PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,68 @@
+#pragma once
+// The manifest (one YAML file per model) and the device's own configuration, from text to compiled values.
+// yaml-cpp's event interface gives every error its line. Not for acting on them: runner.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checks/check.hpp"
+#include "rollback/switch.hpp"
+#include "supervisor/core/values.hpp"
+
+namespace modelguard::daemon {
+
+/// One thing wrong (or worth knowing) about a file: "digits.yaml:12: checks[1].min: expected …".
+struct Finding {
+    enum class Severity { error, warning, note } severity{Severity::error};
+    std::string file;
+    int line{0};
+    std::string key;
+    std::string text;  ///< what, what was expected, the nearest known key, what to do
+};
+std::string describe(const Finding&);
+
+struct ConfiguredCheck {
+    std::string name;
+    const checks::CheckKind* kind{nullptr};
+    bool required{true};
+    ParamMap params;
+    std::shared_ptr<const checks::Check> check;  // shared: a judging keeps the manifest it began with
+};
+
+struct Manifest {
+    std::string model;
+    std::string text;
+    std::string file;
+    core::ManifestFacts facts;         ///< rev, required, deadline, soak, …
+    std::string version_label, version_source, version_digest;  ///< `version:`, empty where absent
+    const rollback::SwitchKind* switch_kind{nullptr};
+    const rollback::ThenKind* then{nullptr};
+    ParamMap then_params;
+    std::string endpoint;
+    const checks::ProtocolKind* protocol{nullptr};
+    std::string server_model;
+    Usec ready_within{std::chrono::seconds(60)};
+    Usec period{std::chrono::seconds(10)};   ///< of probing in the steady state
+    std::vector<ConfiguredCheck> checks;
+};
+
+/// The device's own file: commands and what delivered manifests may name (DESIGN.md section 8).
+struct DeviceConfig {
+    struct Command { std::vector<std::string> argv; std::string user; Usec timeout{std::chrono::seconds(30)}; };
+    std::map<std::string, Command, std::less<>> commands;
+    std::vector<std::string> units;
+    std::vector<std::string> addresses;  ///< "127.0.0.1:8080" patterns beyond loopback
+    std::vector<std::string> images;
+    std::uint64_t max_bundle_bytes{64ull << 30};
+};
+
+/// nullopt exactly where `findings` holds an error. Never throws; at most 1 MiB of text; never more than 50 findings.
+std::optional<Manifest> parse_manifest(std::string_view text, const std::string& file, const DeviceConfig& device,
+                                       std::vector<Finding>& findings);
+std::optional<DeviceConfig> parse_device_config(std::string_view text, const std::string& file, std::vector<Finding>& findings);
+
+}  // namespace modelguard::daemon

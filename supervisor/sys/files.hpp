@@ -1,0 +1,37 @@
+#pragma once
+// Durable file operations in one place: every replacement is temp, fsync, rename, fsync of the directory.
+// After a failed fsync the operation fails and its temp file is discarded; nothing here retries one.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "supervisor/base/result.hpp"
+#include "supervisor/sys/fd.hpp"
+
+namespace modelguard::sys {
+
+using Path = std::filesystem::path;
+
+Result<Fd> open_directory(const Path& path);
+Result<void> fsync_directory(const Path& path);
+/// Whole file, at most `cap` bytes (io with EFBIG beyond). O_NOFOLLOW on the last component.
+Result<std::string> read_file(const Path& path, std::size_t cap = 16u << 20);
+/// Replaces `path` with `content`, durable on return; readers see the old or the new whole.
+Result<void> write_file_atomic(const Path& path, std::string_view content, unsigned mode);
+/// Makes `link` point at `target` by symlink + rename + fsync(dir), removing a stale temp first; no fsync if it already does.
+Result<void> replace_symlink(const Path& link, const std::string& target);
+/// Removes a symlink and fsyncs the directory; fine if there is none. io if it is something else than a link.
+Result<void> remove_symlink(const Path& link);
+/// Where a link points; nullopt where there is none.
+Result<std::optional<std::string>> read_symlink(const Path& link);
+/// mkdir -p with `mode` for what is made; each new entry's parent is fsynced.
+Result<void> make_directories(const Path& path, unsigned mode);
+/// Removes a tree, read-only directories too, never following links out of it; fine if there is none.
+Result<void> remove_tree(const Path& path);
+/// Bytes an unprivileged user may still write.
+Result<std::uint64_t> free_bytes(const Path& path);
+
+}  // namespace modelguard::sys
