@@ -14,8 +14,8 @@ Instant boottime_now();
 std::int64_t wall_now_usec();
 /// "2026-11-21T23:06:29Z" from wall_now_usec(); for display only.
 std::string format_wall(std::int64_t wall_usec);
-/// /proc/sys/kernel/random/boot_id, 36 characters; "unknown" where there is no /proc. MODELGUARD_TEST_BOOT_ID overrides it
-/// under --root, so that tests can "reboot".
+/// /proc/sys/kernel/random/boot_id, 36 characters; "unknown" where there is no /proc. MODELGUARD_TEST_BOOT_ID overrides
+/// it under --root, so that tests can "reboot".
 std::string boot_id();
 
 }  // namespace modelguard::sys

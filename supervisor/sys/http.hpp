@@ -15,11 +15,11 @@ namespace modelguard::sys {
 struct HttpRequest {
     std::string method{"GET"};
     std::string url;
-    std::vector<std::string> headers;  ///< "Name: value"
-    std::string body;                  ///< sent where not empty or method is POST
-    std::string unix_socket;           ///< path; empty: TCP
-    Usec timeout{std::chrono::seconds(10)};   ///< whole exchange
-    std::size_t max_body{16u << 20};   ///< more than this is an error (malformed_reply), the rest is not read
+    std::vector<std::string> headers;        ///< "Name: value"
+    std::string body;                        ///< sent where not empty or method is POST
+    std::string unix_socket;                 ///< path; empty: TCP
+    Usec timeout{std::chrono::seconds(10)};  ///< whole exchange
+    std::size_t max_body{16u << 20};         ///< more than this is an error (malformed_reply), the rest is not read
     bool fresh_connection{false};
 };
 
@@ -27,9 +27,9 @@ struct HttpReply {
     int status{0};
     std::string body;
     std::string content_type;
-    Usec total{0};      ///< from the start of the exchange to the last byte
+    Usec total{0};  ///< from the start of the exchange to the last byte
     Usec first_byte{0};
-    Usec connect{0};    ///< 0 on a kept connection
+    Usec connect{0};  ///< 0 on a kept connection
 };
 
 /// Dropping a Transfer cancels it; its callback is then never called.

@@ -9,7 +9,8 @@ namespace modelguard::sys {
 
 /// True where /run/systemd/journal/socket exists.
 bool has_journal();
-/// One record; `fields` are NAME, value (names: A-Z 0-9 _). Never fails, never blocks for long: a lost record is not an error.
+/// One record; `fields` are NAME, value (names: A-Z 0-9 _). Never fails, never blocks for long: a lost record is not an
+/// error.
 void send_journal(const std::vector<std::pair<std::string, std::string>>& fields);
 
 }  // namespace modelguard::sys

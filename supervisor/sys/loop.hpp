@@ -30,12 +30,14 @@ class Source {
     explicit operator bool() const { return impl_ != nullptr; }
 
   private:
+    friend class Loop;
     std::unique_ptr<Impl> impl_;
 };
 
 class Loop {
   public:
-    /// Makes the loop and blocks SIGCHLD in this thread (sd_event_add_child needs that; spawn() unblocks it in children).
+    /// Makes the loop and blocks SIGCHLD in this thread (sd_event_add_child needs that; spawn() unblocks it in
+    /// children).
     static Result<std::unique_ptr<Loop>> create();
     ~Loop();
     Loop(const Loop&) = delete;

@@ -1,0 +1,409 @@
+#include "supervisor/sys/http.hpp"
+
+#include <curl/curl.h>
+#include <systemd/sd-event.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "supervisor/sys/clock.hpp"
+#include "supervisor/sys/fd.hpp"
+
+// Two rules of libcurl shape this file: no curl_multi call from within its own callbacks (so results are delivered only
+// after curl_multi_socket_action() has returned), and no easy handle is touched while it is in the multi handle.
+
+namespace modelguard::sys {
+
+namespace {
+constexpr long kMaxKeptConnections = 32;            // a few endpoints per model, some models
+constexpr std::size_t kMaxIdleHandles = 8;          // each holds about 20 kB; more exchanges than this at once are rare
+constexpr std::size_t kMaxHeaderBytes = 64u << 10;  // curl keeps what it reads; a server without end must not fill us
+
+using EasyHandle = CPtr<CURL, curl_easy_cleanup>;
+using HeaderList = CPtr<curl_slist, curl_slist_free_all>;
+
+template <class T>
+T info_of(CURL* easy, CURLINFO what) {
+    T value{};
+    curl_easy_getinfo(easy, what, &value);
+    return value;
+}
+
+bool has_control_character(std::string_view text) {
+    return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+/// What is wrong with a request before it is sent; empty if nothing.
+std::string fault_of(const HttpRequest& request) {
+    if (!request.url.starts_with("http://") && !request.url.starts_with("https://"))
+        return "'" + request.url.substr(0, 80) + "' is not an http:// or https:// URL";
+    if (request.method.empty() || has_control_character(request.method) ||
+        request.method.find(' ') != std::string::npos)
+        return "not an HTTP method";
+    if (std::ranges::any_of(request.headers, has_control_character)) return "a header holds a control character";
+    return {};
+}
+
+bool has_header(const std::vector<std::string>& headers, std::string_view name_and_colon) {
+    return std::ranges::any_of(headers, [&](const std::string& header) {
+        return header.size() >= name_and_colon.size() &&
+               curl_strnequal(header.data(), name_and_colon.data(), name_and_colon.size()) != 0;
+    });
+}
+}  // namespace
+
+struct Transfer::Impl {
+    HttpClient::Impl* client{nullptr};  // null: the exchange is over, or its client is
+    HttpRequest request;
+    std::function<void(Result<HttpReply>)> done;
+    HeaderList headers;
+    EasyHandle easy;
+    HttpReply reply;
+    std::size_t header_bytes{0};
+    bool too_large{false};
+    CURLcode code{CURLE_OK};
+    std::string fault;  // refused before it was sent
+    char message[CURL_ERROR_SIZE]{};
+
+    Impl() = default;
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+    ~Impl();
+
+    static std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* self) {
+        auto& exchange = *static_cast<Impl*>(self);
+        if (count > exchange.request.max_body - exchange.reply.body.size()) {
+            exchange.too_large = true;
+            return 0;
+        }
+        exchange.reply.body.append(bytes, count);
+        return count;
+    }
+    static std::size_t on_header(char*, std::size_t, std::size_t count, void* self) {
+        auto& exchange = *static_cast<Impl*>(self);
+        exchange.header_bytes += count;
+        if (exchange.header_bytes > kMaxHeaderBytes) {
+            exchange.too_large = true;
+            return 0;
+        }
+        return count;
+    }
+
+    void prepare();
+    void prepare_method();
+    Result<HttpReply> result();
+    Error error() const;
+};
+
+struct HttpClient::Impl {
+    Loop& loop;
+    CPtr<CURLM, curl_multi_cleanup> multi;
+    std::vector<EasyHandle> idle;
+    std::vector<Transfer::Impl*> active;  // in the multi handle
+    std::vector<Transfer::Impl*> ended;   // result known, callback still to come
+    bool* dropped{nullptr};               // set while callbacks run
+    CPtr<sd_event_source, sd_event_source_disable_unref> timer;
+    CPtr<sd_event_source, sd_event_source_disable_unref> soon;  // a timer of zero: needs no timerfd
+
+    explicit Impl(Loop& l) : loop(l) {}
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+    ~Impl();
+
+    Result<void> start();
+    EasyHandle take_handle();
+    void begin(Transfer::Impl& exchange);
+    void forget(Transfer::Impl& exchange);
+    void act(curl_socket_t socket, int events);
+    void collect();
+    void deliver();
+
+    static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* attached);
+    static int on_timer_change(CURLM*, long timeout_ms, void* self);
+};
+
+namespace {
+int on_timer(sd_event_source*, std::uint64_t, void* self) {
+    static_cast<HttpClient::Impl*>(self)->act(CURL_SOCKET_TIMEOUT, 0);
+    return 0;
+}
+int on_soon(sd_event_source*, void* self) {
+    static_cast<HttpClient::Impl*>(self)->act(CURL_SOCKET_TIMEOUT, 0);
+    return 0;
+}
+
+// What never differs between exchanges is set once; prepare() sets everything else, every time.
+EasyHandle make_handle() {
+    EasyHandle easy(curl_easy_init());
+    MG_ASSERT(easy);
+    CURL* handle = easy.get();
+    curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(handle, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
+    curl_easy_setopt(handle, CURLOPT_HTTP09_ALLOWED, 0L);
+    curl_easy_setopt(handle, CURLOPT_USERAGENT, "modelguard/" MODELGUARD_VERSION);
+    curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &Transfer::Impl::on_body);
+    curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &Transfer::Impl::on_header);
+    return easy;
+}
+}  // namespace
+
+void Transfer::Impl::prepare_method() {
+    CURL* handle = easy.get();
+    const bool with_body = !request.body.empty() || request.method == "POST";
+    // HTTPGET first: it takes back what an earlier exchange on this handle left behind.
+    curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == "HEAD" ? 1L : 0L);
+    if (with_body) {
+        curl_easy_setopt(handle, CURLOPT_POST, 1L);
+        curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+        curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.c_str());
+    }
+    const bool is_implied = request.method == "HEAD" || request.method == (with_body ? "POST" : "GET");
+    curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, is_implied ? nullptr : request.method.c_str());
+
+    curl_slist* list = curl_slist_append(nullptr, "Expect:");  // a server that ignores it would cost a second
+    if (with_body && !has_header(request.headers, "content-type:")) list = curl_slist_append(list, "Content-Type:");
+    for (const std::string& header : request.headers)
+        list = curl_slist_append(list, header.c_str());
+    headers.reset(list);
+    curl_easy_setopt(handle, CURLOPT_HTTPHEADER, list);
+}
+
+void Transfer::Impl::prepare() {
+    CURL* handle = easy.get();
+    // curl takes 0 for "no limit"; a deadline below its resolution is the shortest it knows.
+    const long timeout_ms =
+        std::max(1L, static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(request.timeout).count()));
+    curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
+    curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH,
+                     request.unix_socket.empty() ? nullptr : request.unix_socket.c_str());
+    curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, timeout_ms);
+    curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
+    // Known too large before it is read; 0 would mean no limit, and on_body() counts anyway.
+    curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE,
+                     static_cast<curl_off_t>(std::max<std::size_t>(1, request.max_body)));
+    curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
+    curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, request.fresh_connection ? 1L : 0L);
+    curl_easy_setopt(handle, CURLOPT_WRITEDATA, this);
+    curl_easy_setopt(handle, CURLOPT_HEADERDATA, this);
+    curl_easy_setopt(handle, CURLOPT_PRIVATE, this);
+    curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, message);
+    prepare_method();
+}
+
+Error Transfer::Impl::error() const {
+    const auto describe = [&](const char* fallback) { return request.url + ": " + (message[0] ? message : fallback); };
+    if (too_large) return {ErrorKind::malformed_reply, request.url + ": the reply is too large", 0};
+    ErrorKind kind = ErrorKind::unavailable;
+    switch (code) {
+        case CURLE_OPERATION_TIMEDOUT: kind = ErrorKind::timed_out; break;
+        case CURLE_FILESIZE_EXCEEDED:
+        case CURLE_UNSUPPORTED_PROTOCOL:  // the schemes are checked before: an answer that is not HTTP/1
+        case CURLE_WEIRD_SERVER_REPLY:
+        case CURLE_BAD_CONTENT_ENCODING: kind = ErrorKind::malformed_reply; break;
+        case CURLE_URL_MALFORMAT: kind = ErrorKind::invalid_config; break;
+        case CURLE_OUT_OF_MEMORY:
+        case CURLE_FAILED_INIT:
+        case CURLE_BAD_FUNCTION_ARGUMENT: kind = ErrorKind::internal; break;
+        // A broken chunk header comes under the same code as a reset, but no system call failed.
+        case CURLE_RECV_ERROR:
+            if (info_of<long>(easy.get(), CURLINFO_OS_ERRNO) == 0) kind = ErrorKind::malformed_reply;
+            break;
+        default: break;
+    }
+    const auto sys_errno = static_cast<int>(info_of<long>(easy.get(), CURLINFO_OS_ERRNO));
+    return {kind, describe(curl_easy_strerror(code)), sys_errno};
+}
+
+Result<HttpReply> Transfer::Impl::result() {
+    if (!fault.empty()) return fail(ErrorKind::invalid_config, fault);
+    if (code != CURLE_OK) return std::unexpected(error());
+    CURL* handle = easy.get();
+    reply.status = static_cast<int>(info_of<long>(handle, CURLINFO_RESPONSE_CODE));
+    if (const char* type = info_of<char*>(handle, CURLINFO_CONTENT_TYPE)) reply.content_type = type;
+    reply.total = Usec{info_of<curl_off_t>(handle, CURLINFO_TOTAL_TIME_T)};
+    reply.first_byte = Usec{info_of<curl_off_t>(handle, CURLINFO_STARTTRANSFER_TIME_T)};
+    if (info_of<long>(handle, CURLINFO_NUM_CONNECTS) > 0) {
+        const curl_off_t with_tls = info_of<curl_off_t>(handle, CURLINFO_APPCONNECT_TIME_T);
+        reply.connect = Usec{with_tls > 0 ? with_tls : info_of<curl_off_t>(handle, CURLINFO_CONNECT_TIME_T)};
+    }
+    return std::move(reply);
+}
+
+Transfer::Impl::~Impl() {
+    if (client) client->forget(*this);
+}
+
+// --- the client
+
+Result<void> HttpClient::Impl::start() {
+    if (const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK)
+        return fail(ErrorKind::internal, std::string("start libcurl: ") + curl_easy_strerror(code));
+    multi.reset(curl_multi_init());
+    if (!multi) return fail(ErrorKind::internal, "start libcurl: out of memory");
+    curl_multi_setopt(multi.get(), CURLMOPT_SOCKETFUNCTION, &Impl::on_socket);
+    curl_multi_setopt(multi.get(), CURLMOPT_SOCKETDATA, this);
+    curl_multi_setopt(multi.get(), CURLMOPT_TIMERFUNCTION, &Impl::on_timer_change);
+    curl_multi_setopt(multi.get(), CURLMOPT_TIMERDATA, this);
+    curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, kMaxKeptConnections);
+    curl_multi_setopt(multi.get(), CURLMOPT_PIPELINING, long{CURLPIPE_NOTHING});
+
+    constexpr std::uint64_t kAccuracyUsec = 1'000;
+    sd_event_source* source = nullptr;
+    if (const int r = sd_event_add_time(loop.raw(), &source, CLOCK_BOOTTIME, 0, kAccuracyUsec, on_timer, this); r < 0)
+        return fail_errno("make the HTTP timer", -r);
+    timer.reset(source);
+    sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    if (const int r = sd_event_add_defer(loop.raw(), &source, on_soon, this); r < 0)
+        return fail_errno("make the HTTP timer", -r);
+    soon.reset(source);
+    sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return {};
+}
+
+HttpClient::Impl::~Impl() {
+    if (dropped) *dropped = true;
+    for (Transfer::Impl* exchange : active) {
+        curl_multi_remove_handle(multi.get(), exchange->easy.get());
+        exchange->client = nullptr;
+    }
+    for (Transfer::Impl* exchange : ended)
+        exchange->client = nullptr;
+    multi.reset();  // closes the kept connections, which calls on_socket(): while the rest of us is still there
+}
+
+EasyHandle HttpClient::Impl::take_handle() {
+    if (idle.empty()) return make_handle();
+    EasyHandle easy = std::move(idle.back());
+    idle.pop_back();
+    return easy;
+}
+
+void HttpClient::Impl::begin(Transfer::Impl& exchange) {
+    exchange.client = this;
+    exchange.fault = fault_of(exchange.request);
+    if (exchange.fault.empty()) {
+        exchange.easy = take_handle();
+        exchange.prepare();
+        const CURLMcode code = curl_multi_add_handle(multi.get(), exchange.easy.get());
+        if (code == CURLM_OK) {
+            active.push_back(&exchange);
+            return;
+        }
+        exchange.code = CURLE_FAILED_INIT;
+    }
+    ended.push_back(&exchange);
+    sd_event_source_set_enabled(soon.get(), SD_EVENT_ONESHOT);
+}
+
+/// Takes an exchange out of our books, wherever it stands in them, and its handle back.
+void HttpClient::Impl::forget(Transfer::Impl& exchange) {
+    if (std::erase(active, &exchange) > 0) curl_multi_remove_handle(multi.get(), exchange.easy.get());
+    std::erase(ended, &exchange);
+    exchange.client = nullptr;
+    if (exchange.easy && idle.size() < kMaxIdleHandles) {
+        // Nothing in the handle may point into the exchange any more.
+        curl_easy_setopt(exchange.easy.get(), CURLOPT_HTTPHEADER, nullptr);
+        curl_easy_setopt(exchange.easy.get(), CURLOPT_POSTFIELDS, nullptr);
+        curl_easy_setopt(exchange.easy.get(), CURLOPT_ERRORBUFFER, nullptr);
+        idle.push_back(std::move(exchange.easy));
+    }
+}
+
+int HttpClient::Impl::on_socket(CURL*, curl_socket_t socket, int what, void* self, void* attached) {
+    auto& client = *static_cast<Impl*>(self);
+    auto* source = static_cast<Source*>(attached);
+    if (what == CURL_POLL_REMOVE) {
+        delete source;  // NOLINT: curl keeps the pointer for us, attached to the socket
+        if (client.multi) curl_multi_assign(client.multi.get(), socket, nullptr);
+        return 0;
+    }
+    const std::uint32_t events = ((what & CURL_POLL_IN) ? EPOLLIN : 0U) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0U);
+    if (source) {
+        client.loop.set_io_events(*source, events);
+        return 0;
+    }
+    auto made = std::make_unique<Source>(client.loop.add_io(socket, events, [&client, socket](std::uint32_t happened) {
+        client.act(socket, ((happened & EPOLLIN) ? CURL_CSELECT_IN : 0) |
+                               ((happened & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+                               ((happened & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0));
+    }));
+    curl_multi_assign(client.multi.get(), socket, made.release());
+    return 0;
+}
+
+int HttpClient::Impl::on_timer_change(CURLM*, long timeout_ms, void* self) {
+    auto& client = *static_cast<Impl*>(self);
+    sd_event_source_set_enabled(client.soon.get(), timeout_ms == 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+    if (timeout_ms > 0) {
+        const std::int64_t due = boottime_now().boottime_usec + timeout_ms * 1'000;
+        sd_event_source_set_time(client.timer.get(), static_cast<std::uint64_t>(due));
+    }
+    sd_event_source_set_enabled(client.timer.get(), timeout_ms > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+    return 0;
+}
+
+void HttpClient::Impl::act(curl_socket_t socket, int events) {
+    int running = 0;
+    curl_multi_socket_action(multi.get(), socket, events, &running);
+    collect();
+    deliver();
+}
+
+void HttpClient::Impl::collect() {
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+        if (message->msg != CURLMSG_DONE) continue;
+        auto* exchange = reinterpret_cast<Transfer::Impl*>(info_of<char*>(message->easy_handle, CURLINFO_PRIVATE));
+        exchange->code = message->data.result;
+        curl_multi_remove_handle(multi.get(), message->easy_handle);  // `message` is void from here
+        std::erase(active, exchange);
+        ended.push_back(exchange);
+    }
+}
+
+// One at a time: a callback may start exchanges, drop any of them, or drop the client.
+void HttpClient::Impl::deliver() {
+    bool gone = false;
+    dropped = &gone;
+    while (!gone && !ended.empty()) {
+        Transfer::Impl& exchange = *ended.front();
+        Result<HttpReply> result = exchange.result();
+        const auto callback = std::move(exchange.done);
+        forget(exchange);
+        callback(std::move(result));
+    }
+    if (!gone) dropped = nullptr;
+}
+
+// --- the public face
+
+Transfer::Transfer() = default;
+Transfer::Transfer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Transfer::Transfer(Transfer&&) noexcept = default;
+Transfer& Transfer::operator=(Transfer&&) noexcept = default;
+Transfer::~Transfer() = default;
+
+HttpClient::HttpClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpClient::~HttpClient() = default;
+
+Result<std::unique_ptr<HttpClient>> HttpClient::create(Loop& loop) {
+    auto impl = std::make_unique<Impl>(loop);
+    MG_CHECK(impl->start());
+    return std::unique_ptr<HttpClient>(new HttpClient(std::move(impl)));
+}
+
+Transfer HttpClient::send(HttpRequest request, std::function<void(Result<HttpReply>)> done) {
+    auto exchange = std::make_unique<Transfer::Impl>();
+    exchange->request = std::move(request);
+    exchange->done = std::move(done);
+    impl_->begin(*exchange);
+    return Transfer(std::move(exchange));
+}
+
+}  // namespace modelguard::sys
