@@ -40,16 +40,17 @@ enum class Origin { file, applied, git, command };
 
 /// What one check found in one judging; the typed part of the evidence, enough to explain the verdict later.
 struct CheckReport {
-    std::string check;   ///< its name in the manifest
-    std::string kind;    ///< its kind (`latency`)
+    std::string check;  ///< its name in the manifest
+    std::string kind;   ///< its kind (`latency`)
     bool required{true};
     VerdictKind verdict{VerdictKind::inconclusive};
-    std::string code;    ///< stable word: below_min, dropped, too_slow, not_finite, not_ready, exit_status, …; "ok" on pass
-    std::string text;    ///< one line for people, with numbers and units
+    std::string
+        code;  ///< stable word: below_min, dropped, too_slow, not_finite, not_ready, exit_status, …; "ok" on pass
+    std::string text;  ///< one line for people, with numbers and units
     std::optional<double> measured;
     std::optional<double> limit;
     std::optional<double> baseline;  ///< the same measurement on the LKG
-    std::string unit;    ///< "share", "ms", …
+    std::string unit;                ///< "share", "ms", …
     std::int64_t probes{0};
     Usec took{0};
 
@@ -104,9 +105,10 @@ struct Trial {
     std::uint64_t seq{0};
     Phase from{Phase::empty};  ///< the resting phase it began in
     bool has_baseline{false};
-    bool soaked{false};           ///< the soak is over, boot-complete is awaited
-    int boots{0};                 ///< boots seen while the trial was open
-    std::optional<Cause> abort;   ///< decided while a switch was in flight; acted on when it ends
+    bool baseline_passed{false};       ///< the LKG passed just before, so a failing preflight is the candidate's own
+    bool soaked{false};                ///< the soak is over, boot-complete is awaited
+    int boots{0};                      ///< boots seen while the trial was open
+    std::optional<Cause> abort;        ///< decided while a switch was in flight; acted on when it ends
     std::vector<CheckReport> reports;  ///< of the verdict that ended or passed it
 
     bool operator==(const Trial&) const = default;
@@ -118,13 +120,15 @@ struct Revert {
     ManifestFacts manifest;       ///< under which the target is judged
     std::vector<VersionId> left;  ///< versions that did not work, in the order they were left
     std::uint64_t seq{0};
-    std::string code;             ///< why, as a word
+    std::vector<std::uint64_t> joined;  ///< later rollback requests that this one answers
+    std::string code;                   ///< why, as a word
     std::vector<CheckReport> reports;
 
     bool operator==(const Revert&) const = default;
 };
 
-/// The one thing a model waits for. Its action is derived from the phase and this, so that a restart can issue it again.
+/// The one thing a model waits for. Its action is derived from the phase and this, so that a restart can issue it
+/// again.
 enum class WorkKind { none, verify, judge, start_preflight, switch_version, restart_service, watch };
 struct Work {
     WorkKind kind{WorkKind::none};
@@ -147,10 +151,10 @@ struct Used {
 
 struct ModelState {
     Phase phase{Phase::empty};
-    bool managed{true};  ///< false: its manifest vanished; served, not supervised
-    ManifestFacts manifest;                       ///< in force
-    std::optional<ManifestFacts> next_manifest;   ///< arrived while busy
-    std::string offered_rev;                      ///< the newest revision offered, accepted or not
+    bool managed{true};                          ///< false: its manifest vanished; served, not supervised
+    ManifestFacts manifest;                      ///< in force
+    std::optional<ManifestFacts> next_manifest;  ///< arrived while busy
+    std::string offered_rev;                     ///< the newest revision offered, accepted or not
     VersionId current;
     std::optional<Wish> wish;
     std::optional<Trial> trial;
@@ -183,11 +187,11 @@ struct Deployment {
 
 struct OsView {
     std::vector<Deployment> deployments;
-    std::string booted;    ///< ids
-    std::string default_;  ///< what boots next, staged ones aside
-    std::string staged;    ///< empty: none
-    bool fell_back{false};    ///< the boot loader or greenboot took this tree although another was the default
-    std::string boot_trial;   ///< who watches this boot (`greenboot`, `greenboot-rs`), empty: nobody
+    std::string booted;      ///< ids
+    std::string default_;    ///< what boots next, staged ones aside
+    std::string staged;      ///< empty: none
+    bool fell_back{false};   ///< the boot loader or greenboot took this tree although another was the default
+    std::string boot_trial;  ///< who watches this boot (`greenboot`, `greenboot-rs`), empty: nobody
 
     bool operator==(const OsView&) const = default;
     const Deployment* find(std::string_view id) const;
@@ -196,10 +200,10 @@ struct OsView {
 
 enum class OsStep { dropping, ordering, rebooting };
 struct OsPending {
-    std::string target;           ///< id
+    std::string target;  ///< id
     std::string target_identity;
     std::string from_identity;
-    std::string asked_by;         ///< the model, empty: an operator
+    std::string asked_by;  ///< the model, empty: an operator
     std::uint64_t seq{0};
     OsStep step{OsStep::ordering};
     int attempts{0};
@@ -213,11 +217,12 @@ struct OsState {
     OsView view;
     std::string boot_id;
     bool boot_complete{false};
-    bool confirmed{false};                ///< the default was ordered on this boot
-    std::vector<std::string> rejected;    ///< identities
+    bool confirmed{false};                      ///< the default was ordered on this boot
+    std::vector<std::string> rejected;          ///< identities
+    std::vector<std::string> rolled_back_from;  ///< deployment ids: one rollback per staging
     int rollbacks_in_window{0};
     std::optional<OsPending> pending;
-    std::optional<OsVerb> verb;           ///< outstanding
+    std::optional<OsVerb> verb;  ///< outstanding
     std::uint64_t work_id{0};
     std::vector<Timer> timers;
 
@@ -235,13 +240,13 @@ struct State {
 
 /// Budgets and waits that no manifest sets. Each survives a reboot, because what was used of it is in State.
 struct Policy {
-    int reprobes{2};            ///< one flaky pass must not restart a service; two more cost seconds
-    int restarts{1};            ///< a second restart within the calm time has not helped anyone yet
-    int waits{5};               ///< inconclusive verdicts waited out, `retry_delay` apart
-    int switches{2};            ///< a reload that failed twice will fail a third time
-    int boots_in_trial{3};      ///< greenboot's own default of boot attempts
+    int reprobes{2};        ///< one flaky pass must not restart a service; two more cost seconds
+    int restarts{1};        ///< a second restart within the calm time has not helped anyone yet
+    int waits{5};           ///< inconclusive verdicts waited out, `retry_delay` apart
+    int switches{2};        ///< a reload that failed twice will fail a third time
+    int boots_in_trial{3};  ///< greenboot's own default of boot attempts
     int os_rollbacks_per_window{2};
-    int os_attempts{3};         ///< per step of one OS rollback
+    int os_attempts{3};  ///< per step of one OS rollback
     bool drop_rejected_staged{true};
     Usec retry_delay{std::chrono::seconds(10)};
     Usec calm{std::chrono::hours(1)};

@@ -14,8 +14,9 @@ struct WordTable;  // specialised below: `words` in the order of the enumerators
 
 template <>
 struct WordTable<Phase> {
-    static constexpr std::array<std::string_view, 12> words{"empty", "kept",   "baselining", "preflight", "switching", "trial",
-                                                            "soaking", "steady", "reverting",  "verifying", "degraded",  "held"};
+    static constexpr std::array<std::string_view, 12> words{"empty",     "kept",      "baselining", "preflight",
+                                                            "switching", "trial",     "soaking",    "steady",
+                                                            "reverting", "verifying", "degraded",   "held"};
 };
 template <>
 struct WordTable<VerdictKind> {
@@ -43,8 +44,8 @@ struct WordTable<TrialKind> {
 };
 template <>
 struct WordTable<Cause> {
-    static constexpr std::array<std::string_view, 8> words{"candidate_failed", "superseded", "undecided", "manual",
-                                                           "pin",              "decay",      "restore",   "give_up"};
+    static constexpr std::array<std::string_view, 8> words{
+        "candidate_failed", "superseded", "undecided", "manual", "pin", "decay", "restore", "give_up"};
 };
 template <>
 struct WordTable<WorkKind> {
@@ -53,7 +54,8 @@ struct WordTable<WorkKind> {
 };
 template <>
 struct WordTable<Timer> {
-    static constexpr std::array<std::string_view, 6> words{"deadline", "soak", "retry", "calm", "os_window", "os_retry"};
+    static constexpr std::array<std::string_view, 6> words{"deadline", "soak",      "retry",
+                                                           "calm",     "os_window", "os_retry"};
 };
 template <>
 struct WordTable<OsStep> {
@@ -65,22 +67,49 @@ struct WordTable<OsVerb> {
 };
 template <>
 struct WordTable<DecisionKind> {
-    static constexpr std::array<std::string_view, 33> words{
-        "kept",          "trial_started",     "baseline_measured",  "preflight_passed",   "switched",
-        "trial_passed",  "accepted",          "rejected",           "undecided",          "superseded",
-        "refused",       "rolling_back",      "rolled_back",        "degraded",           "recovered",
-        "restarted",     "held",              "cleared",            "corrupt",            "pinned",
-        "unpinned",      "unrejected",        "removed",            "unmanaged",          "manifest_accepted",
-        "manifest_rejected", "manifest_undecided", "resumed",       "staged_dropped",     "os_rollback_ordered",
-        "os_rolled_back",    "os_rollback_failed", "os_default_confirmed"};
+    static constexpr std::array<std::string_view, 33> words{"kept",
+                                                            "trial_started",
+                                                            "baseline_measured",
+                                                            "preflight_passed",
+                                                            "switched",
+                                                            "trial_passed",
+                                                            "accepted",
+                                                            "rejected",
+                                                            "undecided",
+                                                            "superseded",
+                                                            "refused",
+                                                            "rolling_back",
+                                                            "rolled_back",
+                                                            "degraded",
+                                                            "recovered",
+                                                            "restarted",
+                                                            "held",
+                                                            "cleared",
+                                                            "corrupt",
+                                                            "pinned",
+                                                            "unpinned",
+                                                            "unrejected",
+                                                            "removed",
+                                                            "unmanaged",
+                                                            "manifest_accepted",
+                                                            "manifest_rejected",
+                                                            "manifest_undecided",
+                                                            "resumed",
+                                                            "staged_dropped",
+                                                            "os_rollback_ordered",
+                                                            "os_rolled_back",
+                                                            "os_rollback_failed",
+                                                            "os_default_confirmed"};
 };
 template <>
 struct WordTable<Blame> {
-    static constexpr std::array<std::string_view, 6> words{"none", "model", "os", "environment", "infrastructure", "operator"};
+    static constexpr std::array<std::string_view, 6> words{"none",        "model",          "os",
+                                                           "environment", "infrastructure", "operator"};
 };
 template <>
 struct WordTable<JudgePurpose> {
-    static constexpr std::array<std::string_view, 6> words{"baseline", "trial", "preflight", "way_back", "recheck", "ladder"};
+    static constexpr std::array<std::string_view, 6> words{"baseline", "trial",   "preflight",
+                                                           "way_back", "recheck", "ladder"};
 };
 
 template <class Enum>
@@ -100,7 +129,7 @@ std::optional<Enum> from_word(std::string_view word) {
     return static_cast<Enum>(found - words.begin());
 }
 
-#define MG_WORDS(Enum)                                             \
+#define MG_WORDS(Enum)                                              \
     std::string_view to_word(Enum value) { return word_of(value); } \
     template std::optional<Enum> from_word<Enum>(std::string_view);
 

@@ -1,0 +1,632 @@
+#include "supervisor/core/step.hpp"
+
+#include <algorithm>
+
+#include "supervisor/core/stepper.hpp"
+
+namespace modelguard::core {
+
+Step step(const State& state, const Event& event, const Policy& policy) {
+    Stepper stepper(state, policy);
+    std::visit([&](const auto& happened) { stepper.on(happened); }, event);
+    return stepper.take();
+}
+
+// ---- common ------------------------------------------------------------------------------------------------------
+
+std::optional<Stepper::Model> Stepper::find(const std::string& name) {
+    const auto it = state().models.find(name);
+    if (it == state().models.end()) return std::nullopt;
+    return Model{it->first, it->second};
+}
+
+/// The model that waits for just this answer; a stale or foreign one finds nothing and changes nothing.
+template <class Answer>
+std::optional<Stepper::Model> Stepper::awaiting(const Answer& answer, WorkKind kind) {
+    auto model = find(answer.model);
+    if (!model || model->s.work.kind != kind || model->s.work.id != answer.work_id) return std::nullopt;
+    return model;
+}
+
+Decision& Stepper::tell(const Model& model, DecisionKind kind, const VersionId& version) {
+    Decision& decision = step_.decisions.emplace_back();
+    decision.kind = kind;
+    decision.model = model.name;
+    decision.version = version;
+    decision.serving = model.s.current;
+    return decision;
+}
+
+void Stepper::refuse(const std::string& model, std::uint64_t seq, const VersionId& version, std::string code,
+                     std::string text) {
+    Decision& decision = step_.decisions.emplace_back();
+    decision.kind = DecisionKind::refused;
+    decision.model = model;
+    decision.version = version;
+    if (const auto found = find(model)) decision.serving = found->s.current;
+    decision.seq = seq;
+    decision.blame = Blame::operator_;
+    decision.code = std::move(code);
+    decision.text = std::move(text);
+}
+
+void Stepper::begin_work(const Model& model, WorkKind kind) {
+    model.s.work = Work{kind, state().next_id++};
+    act(action_for(model));
+}
+
+void Stepper::stop_work(const Model& model) {
+    if (model.s.work.kind == WorkKind::judge || model.s.work.kind == WorkKind::watch) act(StopProbing{model.name});
+    model.s.work = Work{};
+}
+
+/// The action that the model's phase and work stand for; the same after a restart.
+Action Stepper::action_for(const Model& model) const {
+    const ModelState& s = model.s;
+    const std::uint64_t id = s.work.id;
+    const bool back = s.phase == Phase::reverting || s.phase == Phase::verifying;
+    switch (s.work.kind) {
+        case WorkKind::verify:
+            if (back) return Verify{model.name, id, s.revert->target, VerifyDepth::stamps};
+            return Verify{model.name, id, lkg(s)->version, VerifyDepth::full};
+        case WorkKind::judge: {
+            Judge judge{
+                .model = model.name, .work_id = id, .version = s.current, .manifest_rev = manifest_of_current(s).rev};
+            if (back) {
+                judge.subject = Subject::lkg;
+                judge.purpose = JudgePurpose::way_back;
+                judge.version = s.revert->target;
+                judge.manifest_rev = s.revert->manifest.rev;
+            } else if (s.trial) {
+                judge.trial_id = s.trial->id;
+                judge.manifest_rev = s.trial->manifest.rev;
+                judge.version = s.trial->version;
+                judge.subject = s.trial->kind == TrialKind::manifest ? Subject::current : Subject::candidate;
+                judge.use_baseline = s.trial->has_baseline;
+                if (s.phase == Phase::baselining) {
+                    judge.subject = Subject::lkg;
+                    judge.purpose = JudgePurpose::baseline;
+                    judge.version = s.current;
+                } else if (s.phase == Phase::preflight) {
+                    judge.where = Where::preflight;
+                    judge.purpose = JudgePurpose::preflight;
+                }
+            } else {
+                judge.purpose = s.phase == Phase::steady ? JudgePurpose::recheck : JudgePurpose::ladder;
+            }
+            return judge;
+        }
+        case WorkKind::start_preflight: return StartPreflight{model.name, id, s.trial->version, s.trial->manifest.rev};
+        case WorkKind::switch_version:
+            if (back) {
+                const std::string& rev = s.revert->target.empty() ? s.manifest.rev : s.revert->manifest.rev;
+                return Switch{model.name, id, s.current, s.revert->target, rev, true};
+            }
+            return Switch{model.name, id, s.current, s.trial->version, s.trial->manifest.rev, false};
+        case WorkKind::restart_service:
+            return RestartService{model.name, id, back ? s.revert->manifest.rev : manifest_of_current(s).rev};
+        case WorkKind::none:
+        case WorkKind::watch: break;
+    }
+    if (s.trial && s.phase == Phase::soaking)
+        return Watch{model.name, id, Subject::candidate, s.trial->version, s.trial->manifest.rev};
+    return Watch{model.name, id, Subject::current, s.current, manifest_of_current(s).rev};
+}
+
+Usec Stepper::duration_of(const Model& model, Timer timer) const {
+    switch (timer) {
+        case Timer::deadline: return model.s.trial ? model.s.trial->manifest.deadline : model.s.manifest.deadline;
+        case Timer::soak: return model.s.trial ? model.s.trial->manifest.soak : model.s.manifest.soak;
+        case Timer::retry: return policy_.retry_delay;
+        case Timer::calm: return policy_.calm;
+        case Timer::os_window: return policy_.os_window;
+        case Timer::os_retry: return policy_.retry_delay;
+    }
+    return policy_.retry_delay;
+}
+
+void Stepper::start_timer(const Model& model, Timer timer, Usec duration) {
+    if (std::ranges::find(model.s.timers, timer) == model.s.timers.end()) model.s.timers.push_back(timer);
+    act(StartTimer{model.name, timer, duration});
+}
+
+void Stepper::stop_timer(const Model& model, Timer timer) {
+    if (std::erase(model.s.timers, timer) > 0) act(StopTimer{model.name, timer});
+}
+
+void Stepper::stop_timers(const Model& model) {
+    for (const Timer timer : std::vector<Timer>(model.s.timers))
+        stop_timer(model, timer);
+}
+
+bool Stepper::wait_and_retry(const Model& model) {
+    if (model.s.used.waits >= policy_.waits) {
+        model.s.used.waits = 0;
+        return false;
+    }
+    model.s.used.waits += 1;
+    stop_work(model);
+    start_timer(model, Timer::retry, policy_.retry_delay);
+    return true;
+}
+
+void Stepper::reject(const Model& model, const VersionId& version, std::string manifest_rev, std::string code) {
+    ModelState& s = model.s;
+    if (manifest_rev.empty()) std::erase_if(s.known_good, [&](const KnownGood& k) { return k.version == version; });
+    if (!find_rejection(s, version, manifest_rev))
+        s.rejected.push_back(Rejection{version, std::move(manifest_rev), std::move(code)});
+    if (s.rejected.size() > policy_.rejections_kept) s.rejected.erase(s.rejected.begin());
+}
+
+void Stepper::drop_corrupt(const Model& model, const VersionId& version, const std::string& why) {
+    std::erase_if(model.s.known_good, [&](const KnownGood& k) { return k.version == version; });
+    Decision& told = tell(model, DecisionKind::corrupt, version);
+    told.blame = Blame::environment;
+    told.code = "corrupt";
+    told.text = "this known-good version is not intact any more and is not used: " + why;
+}
+
+/// Current is judged under the manifest it became known-good with, so that a new one cannot make it look broken.
+const ManifestFacts& Stepper::manifest_of_current(const ModelState& model) const {
+    const KnownGood* good = find_known_good(model, model.current);
+    return good ? good->manifest : model.manifest;
+}
+
+bool Stepper::os_changed_since_pass(const ModelState& model, const VersionId& version) const {
+    const KnownGood* good = find_known_good(model, version);
+    if (!good || good->os.empty()) return false;
+    const std::string booted = step_.state.os.booted_identity();
+    return !booted.empty() && good->os.back() != booted;
+}
+
+/// Current passed here and now: once the boot is complete it is known-good on this OS deployment.
+void Stepper::note_pass_here(const Model& model) {
+    model.s.passed_here = true;
+    if (!os().boot_complete) return;
+    const auto good = std::ranges::find(model.s.known_good, model.s.current, &KnownGood::version);
+    if (good == model.s.known_good.end()) return;
+    const std::string booted = os().booted_identity();
+    if (!good->os.empty() && good->os.back() == booted) return;
+    std::erase(good->os, booted);
+    good->os.push_back(booted);
+    if (good->os.size() > policy_.os_identities_kept) good->os.erase(good->os.begin());
+}
+
+/// A wish that was not tried is answered.
+void Stepper::drop_wish(const Model& model, std::string code) {
+    const Wish wish = *std::exchange(model.s.wish, std::nullopt);
+    Decision& told = tell(model, DecisionKind::superseded, wish.version);
+    told.seq = wish.seq;
+    told.code = std::move(code);
+    told.text = "something newer came before this version was tried";
+}
+
+/// Everything of a trial or a way back is over; what serves is watched if anybody supervises it.
+void Stepper::rest(const Model& model, Phase phase) {
+    ModelState& s = model.s;
+    stop_work(model);
+    stop_timer(model, Timer::deadline);
+    stop_timer(model, Timer::soak);
+    stop_timer(model, Timer::retry);
+    s.trial.reset();
+    s.revert.reset();
+    s.phase = phase;
+    s.used.waits = 0;
+    s.used.switches = 0;
+    if (phase == Phase::steady) {
+        s.code.clear();
+        s.why.clear();
+        s.used.reprobes = 0;
+        if (s.used.restarts > 0) start_timer(model, Timer::calm, policy_.calm);
+    }
+    if (!s.current.empty() && s.managed) begin_work(model, WorkKind::watch);
+}
+
+void Stepper::settle(const Model& model, Phase phase, std::string code, std::string why) {
+    rest(model, phase);
+    model.s.code = std::move(code);
+    model.s.why = std::move(why);
+}
+
+/// At rest: what arrived meanwhile has its turn, the manifest before the version.
+void Stepper::after_rest(const Model& model) {
+    ModelState& s = model.s;
+    if (!s.managed || s.waits_for_os || os().pending || !is_at_rest(s.phase)) return;
+    if (s.next_manifest) {
+        const ManifestFacts facts = *std::exchange(s.next_manifest, std::nullopt);
+        offer_manifest(model, facts);
+    }
+    if (is_at_rest(s.phase) && s.wish) begin_trial(model);
+}
+
+// ---- start and boot ----------------------------------------------------------------------------------------------
+
+void Stepper::on(const Started& event) {
+    const bool new_boot = os().boot_id != event.boot_id;
+    os().view = event.os;
+    os().boot_id = event.boot_id;
+    os().boot_complete = event.boot_complete;
+    if (new_boot) os().confirmed = false;
+    resume_os(new_boot);
+    for (auto& [name, s] : state().models) {
+        const auto link = event.links.find(name);
+        resume(Model{name, s}, new_boot, link == event.links.end() ? VersionId{} : link->second);
+    }
+    tend_os();
+}
+
+void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
+    ModelState& s = model.s;
+    if (new_boot) s.passed_here = false;
+    for (const Timer timer : s.timers)
+        act(StartTimer{model.name, timer, duration_of(model, timer)});
+
+    const bool on_the_way = s.phase == Phase::switching || s.phase == Phase::reverting;
+    if (!on_the_way && link != s.current) {
+        // Somebody else moved the link, or the ledger is older than the disk: the ledger decides.
+        if (s.phase == Phase::trial || s.phase == Phase::soaking) {
+            if (s.trial->kind == TrialKind::version) return begin_revert(model, Cause::undecided, "link_moved", {});
+            end_manifest_trial(model, DecisionKind::manifest_undecided, {});
+        } else if (s.phase == Phase::baselining || s.phase == Phase::preflight) {
+            end_before_switch(model, DecisionKind::undecided, Blame::environment, "link_moved", {});
+        }
+        if (s.phase == Phase::verifying) {
+            s.phase = Phase::reverting;
+            return begin_work(model, WorkKind::verify);
+        }
+        if (!is_at_rest(s.phase) || s.current == link) return;
+        stop_work(model);
+        prepare_revert(model, Cause::restore, s.current, 0, "link_moved", {});
+        return launch_revert(model);
+    }
+    if (new_boot && s.trial && s.trial->kind == TrialKind::version &&
+        (s.phase == Phase::switching || s.phase == Phase::trial || s.phase == Phase::soaking)) {
+        s.trial->boots += 1;
+        if (s.trial->boots > policy_.boots_in_trial) {
+            if (s.phase == Phase::switching) s.current = link;
+            return begin_revert(model, Cause::candidate_failed, "boots", {});
+        }
+    }
+    if (!is_at_rest(s.phase)) {
+        Decision& told = tell(model, DecisionKind::resumed, s.trial ? s.trial->version : s.revert->target);
+        told.code = std::string(to_word(s.phase));
+        told.text =
+            "picked up again in phase " + told.code + (new_boot ? " after a boot" : " after a restart of the daemon");
+    }
+    if (s.phase == Phase::steady && s.managed && os_changed_since_pass(s, s.current))
+        return begin_work(model, WorkKind::judge);
+    if (s.phase == Phase::preflight) return begin_work(model, WorkKind::start_preflight);  // it may have died with us
+    if (s.work.kind != WorkKind::none) begin_work(model, s.work.kind);
+    after_rest(model);
+}
+
+void Stepper::on(const BootCompleted&) {
+    if (os().boot_complete) return;
+    os().boot_complete = true;
+    for (auto& [name, s] : state().models) {
+        const Model model{name, s};
+        if (s.phase == Phase::soaking && s.trial->soaked && s.work.kind == WorkKind::watch)
+            accept(model);
+        else if (s.phase == Phase::steady && s.passed_here)
+            note_pass_here(model);
+    }
+    tend_os();
+}
+
+// ---- requests ----------------------------------------------------------------------------------------------------
+
+void Stepper::on(const ManifestApplied& event) {
+    const auto [it, is_new] = state().models.try_emplace(event.model);
+    const Model model{it->first, it->second};
+    ModelState& s = model.s;
+    if (is_new) {
+        s.manifest = event.facts;
+        s.offered_rev = event.facts.rev;
+        return;
+    }
+    const bool was_managed = std::exchange(s.managed, true);
+    if (!was_managed && is_at_rest(s.phase) && !s.current.empty() && !s.waits_for_os)
+        begin_work(model, WorkKind::watch);
+    if (s.offered_rev != event.facts.rev) {
+        s.offered_rev = event.facts.rev;
+        s.next_manifest = event.facts;
+    }
+    after_rest(model);
+}
+
+void Stepper::offer_manifest(const Model& model, const ManifestFacts& facts) {
+    ModelState& s = model.s;
+    if (facts.rev == s.manifest.rev && facts.rev == manifest_of_current(s).rev) {
+        s.manifest = facts;
+        return;
+    }
+    if (s.current.empty()) {
+        s.manifest = facts;
+        Decision& told = tell(model, DecisionKind::manifest_accepted, {});
+        told.code = "nothing_served";
+        told.text = "manifest revision " + facts.rev + " is in force; nothing is served yet";
+        return;
+    }
+    if (const Rejection* rejection = find_rejection(s, s.current, facts.rev)) {
+        refuse(model.name, 0, s.current, "rejected",
+               "manifest revision " + facts.rev + " was rejected with this version (" + rejection->code +
+                   "); the previous revision stays in force, unreject lifts it");
+        return;
+    }
+    begin_manifest_trial(model, facts);
+}
+
+void Stepper::on(const ManifestGone& event) {
+    const auto found = find(event.model);
+    if (!found || !found->s.managed) return;
+    const Model model = *found;
+    ModelState& s = model.s;
+    s.managed = false;
+    s.next_manifest.reset();
+    s.offered_rev.clear();
+    tell(model, DecisionKind::unmanaged, s.current).text =
+        "its manifest is gone: what is served stays, and is not supervised until a manifest comes back";
+    if (s.wish) drop_wish(model, "unmanaged");
+    if (s.trial) abort_trial(model, Cause::undecided, "unmanaged");
+    if (is_at_rest(s.phase)) stop_work(model);
+}
+
+void Stepper::on(const RemoveRequested& event) {
+    const auto model = find(event.model);
+    if (!model) return refuse(event.model, event.seq, {}, "not_found", "there is no such model");
+    if (!is_at_rest(model->s.phase) || model->s.waits_for_os)
+        return refuse(event.model, event.seq, model->s.current, "busy",
+                      "a version is being changed right now; wait for it or roll it back, then remove");
+    stop_work(*model);
+    stop_timers(*model);
+    if (model->s.wish) drop_wish(*model, "removed");
+    Decision& told = tell(*model, DecisionKind::removed, model->s.current);
+    told.seq = event.seq;
+    told.serving = {};
+    act(ForgetModel{model->name});
+    state().models.erase(event.model);
+}
+
+void Stepper::on(const VersionWanted& event) {
+    const auto found = find(event.model);
+    if (!found) return refuse(event.model, event.seq, event.version, "not_found", "there is no such model");
+    const Model model = *found;
+    ModelState& s = model.s;
+    if (!s.managed)
+        return refuse(model.name, event.seq, event.version, "unmanaged", "the model has no manifest; apply one first");
+    if (const Rejection* rejection = find_rejection(s, event.version, s.manifest.rev))
+        return refuse(model.name, event.seq, event.version, "rejected",
+                      "this version was rejected (" + rejection->code + ") and is not tried again; unreject lifts it");
+    if (!s.pinned.empty() && s.pinned != event.version)
+        return refuse(model.name, event.seq, event.version, "pinned",
+                      "the model is pinned to another version; unpin it first");
+    if (s.phase == Phase::steady && s.current == event.version) {
+        Decision& told = tell(model, DecisionKind::accepted, event.version);
+        told.seq = event.seq;
+        told.code = "already_current";
+        told.text = "this version is current and known-good already";
+        return;
+    }
+    if (s.wish) drop_wish(model, "newer_wish");
+    const bool in_trial = s.trial && s.trial->kind == TrialKind::version;
+    if (in_trial && s.trial->version == event.version && !s.trial->abort) {
+        s.trial->seq = event.seq;  // the same question again: one answer for both
+        return;
+    }
+    s.wish = Wish{event.version, event.seq, event.origin};
+    tell(model, DecisionKind::kept, event.version).text = "complete and verified; it is tried next";
+    if (in_trial && !s.trial->abort) abort_trial(model, Cause::superseded, "newer_wish");
+    if (s.phase == Phase::empty) s.phase = Phase::kept;
+    after_rest(model);
+}
+
+void Stepper::on(const RollbackRequested& event) {
+    const auto found = find(event.model);
+    if (!found) return refuse(event.model, event.seq, event.to, "not_found", "there is no such model");
+    const Model model = *found;
+    ModelState& s = model.s;
+    const auto no = [&](std::string code, std::string text) {
+        refuse(model.name, event.seq, event.to, std::move(code), std::move(text));
+    };
+    if (s.revert) {
+        if (!event.to.empty() && event.to != s.revert->target)
+            return no("conflict", "a way back to another version is under way; wait for it");
+        s.revert->joined.push_back(event.seq);
+        return;
+    }
+    if (event.seen_current != s.current)
+        return no("conflict", "current is another version than the one you saw; look again and decide anew");
+    if (!s.pinned.empty()) return no("pinned", "the model is pinned; unpin it first");
+    if (s.waits_for_os) return no("conflict", "an OS rollback for this model is under way; wait for it");
+    VersionId target = event.to;
+    if (target.empty()) {
+        if (s.current_by_rollback)
+            return no("choose", "current was itself reached by a rollback; say which version with --to");
+        const auto good = std::ranges::find_if(s.known_good.rbegin(), s.known_good.rend(),
+                                               [&](const KnownGood& k) { return k.version != s.current; });
+        if (good == s.known_good.rend())
+            return no("no_known_good", "there is no other known-good version to go back to");
+        target = good->version;
+    }
+    if (!find_known_good(s, target)) return no("not_known_good", "the version to go back to is not known-good here");
+    if (target == s.current && s.phase != Phase::switching)
+        return no("already_current", "this version is current already");
+
+    std::vector<CheckReport> none;
+    const auto tell_candidate_left = [&] {
+        Decision& told = tell(model, DecisionKind::rejected, s.trial->version);
+        told.seq = s.trial->seq;
+        told.serving = target;
+        told.blame = Blame::operator_;
+        told.code = "manual";
+        told.text = "an operator rolled it back during its trial";
+    };
+    if (s.trial && s.phase == Phase::switching) {  // the switch ends first, then everything goes back
+        tell_candidate_left();
+        prepare_revert(model, Cause::manual, target, event.seq, "manual", none);
+        reject(model, s.trial->version, {}, "manual");
+        s.trial->abort = Cause::manual;
+        if (s.work.kind == WorkKind::none) launch_revert(model);  // between two tries of the switch
+        return;
+    }
+    if (s.trial && s.trial->kind == TrialKind::manifest) {
+        end_manifest_trial(model, DecisionKind::manifest_undecided, none);
+    } else if (s.trial && (s.phase == Phase::baselining || s.phase == Phase::preflight)) {
+        end_before_switch(model, DecisionKind::superseded, Blame::operator_, "manual", none);
+    } else if (s.trial) {
+        tell_candidate_left();
+    }
+    stop_work(model);
+    prepare_revert(model, Cause::manual, target, event.seq, "manual", none);
+    if (!s.current.empty()) reject(model, s.current, {}, "manual");
+    launch_revert(model);
+}
+
+void Stepper::on(const PinRequested& event) {
+    const auto found = find(event.model);
+    if (!found) return refuse(event.model, event.seq, event.version, "not_found", "there is no such model");
+    const Model model = *found;
+    ModelState& s = model.s;
+    const VersionId version = event.version.empty() ? s.current : event.version;
+    if (!is_at_rest(s.phase) || s.waits_for_os)
+        return refuse(model.name, event.seq, version, "busy",
+                      "a version is being changed right now; wait for it, then pin");
+    if (version.empty() || !find_known_good(s, version))
+        return refuse(model.name, event.seq, version, "not_known_good", "only a known-good version can be pinned");
+    s.pinned = version;
+    if (s.wish && s.wish->version != version) drop_wish(model, "pinned");
+    Decision& told = tell(model, DecisionKind::pinned, version);
+    told.serving = version;
+    told.blame = Blame::operator_;
+    if (version == s.current) {
+        told.seq = event.seq;
+        return;
+    }
+    stop_work(model);
+    prepare_revert(model, Cause::pin, version, event.seq, "pin", {});
+    launch_revert(model);
+}
+
+void Stepper::on(const UnpinRequested& event) {
+    const auto model = find(event.model);
+    if (!model) return refuse(event.model, event.seq, {}, "not_found", "there is no such model");
+    if (model->s.pinned.empty()) return refuse(event.model, event.seq, {}, "not_pinned", "the model is not pinned");
+    Decision& told = tell(*model, DecisionKind::unpinned, model->s.pinned);
+    told.seq = event.seq;
+    told.blame = Blame::operator_;
+    model->s.pinned = {};
+}
+
+void Stepper::on(const UnrejectRequested& event) {
+    const auto model = find(event.model);
+    if (!model) return refuse(event.model, event.seq, event.version, "not_found", "there is no such model");
+    const auto gone = std::erase_if(model->s.rejected, [&](const Rejection& r) { return r.version == event.version; });
+    if (gone == 0) return refuse(event.model, event.seq, event.version, "not_rejected", "this version is not rejected");
+    Decision& told = tell(*model, DecisionKind::unrejected, event.version);
+    told.seq = event.seq;
+    told.blame = Blame::operator_;
+    model->s.offered_rev.clear();  // a manifest revision that was refused for it may be offered again
+}
+
+// ---- answers -----------------------------------------------------------------------------------------------------
+
+void Stepper::on(const VersionVerified& event) {
+    const auto found = awaiting(event, WorkKind::verify);
+    if (!found) return;
+    const Model model = *found;
+    if (model.s.phase == Phase::baselining) {
+        if (event.intact) return begin_work(model, WorkKind::judge);
+        drop_corrupt(model, event.version, event.why);
+        return go_preflight(model);
+    }
+    if (event.intact) return begin_work(model, WorkKind::switch_version);
+    drop_corrupt(model, event.version, event.why);
+    if (!next_target(model))
+        hold(model, Blame::environment, "nothing_intact", "no intact known-good version is left to go back to", {});
+}
+
+void Stepper::on(const PreflightStarted& event) {
+    const auto found = awaiting(event, WorkKind::start_preflight);
+    if (!found) return;
+    if (event.ok) return begin_work(*found, WorkKind::judge);
+    act(StopPreflight{found->name});
+    end_before_switch(*found, DecisionKind::undecided, Blame::infrastructure, "preflight_not_started", {});
+}
+
+void Stepper::on(const SwitchDone& event) {
+    const auto model = awaiting(event, WorkKind::switch_version);
+    if (!model) return;
+    if (model->s.phase == Phase::switching)
+        switched_forward(*model, event);
+    else
+        switched_back(*model, event);
+}
+
+void Stepper::on(const ServiceRestarted& event) {
+    if (const auto model = awaiting(event, WorkKind::restart_service)) begin_work(*model, WorkKind::judge);
+}
+
+void Stepper::on(const Verdict& event) {
+    const auto found = find(event.model);
+    if (!found || found->s.work.id != event.work_id) return;
+    const Model model = *found;
+    if (model.s.work.kind == WorkKind::watch) return watched(model, event);
+    if (model.s.work.kind != WorkKind::judge) return;
+    if (event.verdict != VerdictKind::inconclusive) model.s.used.waits = 0;
+    switch (model.s.phase) {
+        case Phase::baselining: return baseline_verdict(model, event);
+        case Phase::preflight: return preflight_verdict(model, event);
+        case Phase::trial: return trial_verdict(model, event);
+        case Phase::soaking: return soaking_verdict(model, event);
+        case Phase::verifying: return way_back_verdict(model, event);
+        case Phase::steady:
+        case Phase::degraded: return ladder_verdict(model, event);
+        case Phase::empty:
+        case Phase::kept:
+        case Phase::switching:
+        case Phase::reverting:
+        case Phase::held: return;  // no judging is begun in these
+    }
+}
+
+void Stepper::on(const TimerExpired& event) {
+    if (event.model.empty()) return os_timer_expired(event.timer);
+    const auto found = find(event.model);
+    if (!found || std::erase(found->s.timers, event.timer) == 0) return;
+    const Model model = *found;
+    act(StopTimer{model.name, event.timer});
+    switch (event.timer) {
+        case Timer::deadline:
+            if (model.s.phase == Phase::trial) trial_undecided(model, {}, "deadline");
+            return;
+        case Timer::soak:
+            if (model.s.phase == Phase::soaking) soak_over(model);
+            return;
+        case Timer::retry: return retry_expired(model);
+        case Timer::calm:
+            if (model.s.phase == Phase::steady) model.s.used = Used{};
+            return;
+        case Timer::os_window:
+        case Timer::os_retry: return;  // of the device
+    }
+}
+
+void Stepper::retry_expired(const Model& model) {
+    if (model.s.work.kind != WorkKind::none) return;
+    switch (model.s.phase) {
+        case Phase::switching:
+        case Phase::reverting: return begin_work(model, WorkKind::switch_version);
+        case Phase::baselining:
+        case Phase::preflight:
+        case Phase::trial:
+        case Phase::soaking:
+        case Phase::verifying:
+        case Phase::steady:
+        case Phase::degraded: return begin_work(model, WorkKind::judge);
+        case Phase::empty:
+        case Phase::kept:
+        case Phase::held: return;  // nothing is retried at rest
+    }
+}
+
+}  // namespace modelguard::core
