@@ -50,6 +50,7 @@ struct HistoryItem {
     std::int64_t wall_usec{0};
     core::Decision decision;
     std::string label;                ///< of decision.version
+    std::string kind_word;            ///< the kind as received; a newer release may say one that DecisionKind lacks (then `resumed`)
 };
 struct History { std::vector<HistoryItem> items; };          ///< newest first
 
