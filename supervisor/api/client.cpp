@@ -230,7 +230,7 @@ class Exchange {
 
 }  // namespace
 
-Result<Response> exchange(const std::string& socket_path, const Request& request) {
+Result<Response> send_request(const std::string& socket_path, const Request& request) {
     const Usec patience = request.deadline.count() > 0 ? std::min(request.deadline, request.silence) : request.silence;
     MG_TRY(OwnFd socket, connect_to(socket_path, patience));
     return Exchange(socket_path, request, std::move(socket)).run();

@@ -45,7 +45,7 @@ struct Response {
 /// heard at once. Never raises SIGPIPE. `socket_path` may be longer than the 107 bytes of sockaddr_un. Errors:
 /// unavailable (nobody listens, or the connection broke before an answer), denied (the socket's mode), timed_out,
 /// malformed_reply, io (reading `body_fd`), and what `body_complete` returned.
-Result<Response> exchange(const std::string& socket_path, const Request& request);
+Result<Response> send_request(const std::string& socket_path, const Request& request);
 
 /// Percent-encodes everything but unreserved characters (RFC 3986), for one path segment or query value.
 std::string encode_component(std::string_view text);

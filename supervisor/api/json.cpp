@@ -61,7 +61,7 @@ class Reader {
     template <class T>
     void need(const char* key, T& value) {
         const auto found = json_.find(key);
-        if (found == json_.end()) return complain(key, "is missing");
+        if (found == json_.end()) return complain(path_ + key, "is missing");
         decode(*found, path_ + key, value);
     }
     template <class T>
