@@ -338,8 +338,10 @@ void Reader::decode(const Json& json, const std::string& where, T& value) {
     } else if constexpr (kIsVector<T>) {
         if (!json.is_array()) return complain(where, "is not a list");
         value.clear();
-        for (const Json& item : json)
-            decode(item, where + "[" + std::to_string(value.size()) + "]", value.emplace_back());
+        for (const Json& item : json) {
+            const std::string place = where + "[" + std::to_string(value.size()) + "]";
+            decode(item, place, value.emplace_back());
+        }
     } else {
         if constexpr (std::is_same_v<T, VersionRef>) {
             if (json.is_null()) {
