@@ -1,0 +1,121 @@
+"""The gates besides ctest: format, layers, clang-tidy, sanitizers, branch coverage of core. Each adds one line to GATES."""
+
+import concurrent.futures
+import hashlib
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import ctest
+import layers
+from report import Report, run, tail
+
+OURS = ("supervisor", "checks", "rollback", "tests", "bench")
+PRODUCT = ("supervisor", "checks", "rollback")
+CORE_BRANCH_PERCENT = 90.0
+# What has not been looked at when this is over is named and counted as skipped; cold, two cores do some 80 files in it.
+TIDY_BUDGET_SECONDS = 600.0
+
+
+def sources(folders: tuple[str, ...], *suffixes: str) -> list[Path]:
+    return sorted(file for folder in folders for suffix in suffixes for file in Path(folder).rglob(f"*{suffix}"))
+
+
+def format_gate(report: Report, options, cache: Path) -> None:
+    files = sources(OURS, ".cpp", ".hpp")
+    done = subprocess.run(["clang-format-19", "--dry-run", "-Werror", *map(str, files)], capture_output=True, text=True)
+    wrong = sorted({line.split(":")[0] for line in done.stderr.splitlines() if "clang-format-violations" in line})
+    report.gate("format", done.returncode == 0, f"clang-format-19 over {len(files)} files",
+                "to be set right by: clang-format-19 -i " + " ".join(wrong) if wrong else done.stderr)
+
+
+def layers_gate(report: Report, options, cache: Path) -> None:
+    files = sources(OURS, ".cpp", ".hpp")
+    problems = layers.problems(files)
+    report.gate("layers", not problems, f"what each of {len(files)} files may include (DESIGN: folders)", "\n".join(problems))
+
+
+def tidy_key(file: Path, fingerprint: bytes) -> str:
+    """Of all that clang-tidy's answer depends on: the file, our headers under it, the checks, the tool and the libraries."""
+    seen: set[Path] = set()
+    pending = [file]
+    digest = hashlib.sha256(fingerprint)
+    while pending:
+        current = pending.pop()
+        if current in seen or not current.is_file():
+            continue
+        seen.add(current)
+        pending += [target for include in layers.includes(current) for target in (Path(include), current.parent / include)]
+    for path in sorted(seen):
+        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def tidy_gate(report: Report, options, cache: Path) -> None:
+    run(report, "tidy", ["cmake", "--preset", "tidy"])
+    known = {entry["file"] for entry in json.loads(Path("build/tidy/compile_commands.json").read_text())}
+    files = [file for file in sources(OURS if options.all else PRODUCT, ".cpp") if str(file.resolve()) in known]
+    packages = subprocess.run(["dpkg-query", "-W"], capture_output=True, check=True).stdout
+    fingerprint = hashlib.sha256(packages + Path(".clang-tidy").read_bytes()
+                                 + b"".join(path.read_bytes() for path in sorted(Path("packaging/cmake").glob("*.cmake")))).digest()
+    clean = cache / "tidy-clean"
+    clean.mkdir(parents=True, exist_ok=True)
+    pending = [(file, clean / tidy_key(file, fingerprint)) for file in files]
+    pending = [(file, mark) for file, mark in pending if not mark.exists()]
+    # the largest first, so that the two cores end together
+    pending.sort(key=lambda entry: entry[0].stat().st_size, reverse=True)
+    deadline = time.monotonic() + (3600.0 if options.all else TIDY_BUDGET_SECONDS)
+    findings, late = [], []
+
+    def check(entry: tuple[Path, Path]) -> None:
+        file, mark = entry
+        if time.monotonic() > deadline:
+            late.append(file)
+            return
+        done = subprocess.run(["clang-tidy-19", "--quiet", "-p", "build/tidy", str(file)], capture_output=True, text=True)
+        if done.returncode == 0:
+            mark.touch()
+        else:
+            findings.append(f"{file}:\n{done.stdout}{done.stderr if not done.stdout else ''}")
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(check, pending))
+    for file in late:
+        report.skipped(f"tidy {file}", f"the time for clang-tidy ({TIDY_BUDGET_SECONDS:.0f} s) was over")
+    (report.logs / "tidy.log").write_text("\n".join(findings))
+    text = f"clang-tidy-19 over {len(files)} files, {len(files) - len(pending)} of them known to be clean"
+    report.gate("tidy", not findings, text, "\n".join(findings)[-8000:])
+
+
+def asan_gate(report: Report, options, cache: Path) -> None:
+    ctest.build(report, "asan", options.jobs)
+    ctest.run_tests(report, "asan", options.jobs, prefix="asan: ")
+
+
+def coverage_gate(report: Report, options, cache: Path) -> None:
+    for counts in Path("build/coverage").rglob("*.gcda"):
+        counts.unlink()
+    folders = [folder for folder in ("tests/core", "tests/model") if Path(folder, "CMakeLists.txt").exists()]
+    if not folders:
+        report.gate("coverage", False, "no tests of core to measure")
+        return
+    ctest.build(report, "coverage", options.jobs, [f"{folder}/all" for folder in folders])
+    right = all([ctest.run_tests(report, "coverage", options.jobs, folder=folder, prefix="coverage: ") for folder in folders])
+    summary = report.logs / "coverage.json"
+    run(report, "coverage", ["gcovr", "--root", ".", "--filter", "supervisor/core/", "--exclude-throw-branches", "--exclude-unreachable-branches",
+                             "--json-summary", str(summary), "--txt", str(report.logs / "coverage.txt"), "--branches", "build/coverage"])
+    found = json.loads(summary.read_text())
+    percent = found["branch_percent"]
+    report.gate("coverage", right and percent >= CORE_BRANCH_PERCENT,
+                f"core: {percent:.1f} % of {found['branch_total']} branches (at least {CORE_BRANCH_PERCENT:.0f} %), {found['line_percent']:.1f} % of lines",
+                tail(report.logs / "coverage.txt", 30))
+
+
+GATES = {
+    "format": format_gate,
+    "layers": layers_gate,
+    "coverage": coverage_gate,
+    "asan": asan_gate,
+    "tidy": tidy_gate,
+}
