@@ -49,6 +49,7 @@ struct ThenKind {
     std::string_view summary;
     std::span<const ParamSpec> params;
     std::unique_ptr<Running> (*start)(const ServiceContext&, const ParamMap& params, ThenVerb verb, std::function<void(Outcome)> done);
+    bool needs_endpoint{false};  ///< talks to the model server itself
 };
 
 struct SwitchRequest {
