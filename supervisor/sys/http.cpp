@@ -2,8 +2,10 @@
 
 #include <curl/curl.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 #include <utility>
 
@@ -16,11 +18,14 @@
 namespace modelguard::sys {
 
 namespace {
-constexpr long kMaxKeptConnections = 32;            // a few endpoints per model, some models
-constexpr std::size_t kMaxIdleHandles = 8;          // each holds about 20 kB; more exchanges than this at once are rare
+constexpr long kMaxKeptConnections = 32;    // a few endpoints per model, some models
+constexpr std::size_t kMaxIdleHandles = 8;  // each holds about 20 kB; more exchanges than this at once are rare
+constexpr std::uint64_t kTimerAccuracyUsec = 1'000;
+constexpr Instant kNever{INT64_MAX};
 constexpr std::size_t kMaxHeaderBytes = 64u << 10;  // curl keeps what it reads; a server without end must not fill us
 
 using EasyHandle = CPtr<CURL, curl_easy_cleanup>;
+using EventSource = CPtr<sd_event_source, sd_event_source_disable_unref>;
 using HeaderList = CPtr<curl_slist, curl_slist_free_all>;
 
 template <class T>
@@ -62,6 +67,8 @@ struct Transfer::Impl {
     HttpReply reply;
     std::size_t header_bytes{0};
     bool too_large{false};
+    bool is_late{false};  // past its deadline, given one more turn
+    Instant deadline;
     CURLcode code{CURLE_OK};
     std::string fault;  // refused before it was sent
     char message[CURL_ERROR_SIZE]{};
@@ -94,6 +101,7 @@ struct Transfer::Impl {
     void prepare_method();
     Result<HttpReply> result();
     Error error() const;
+    std::string lateness() const;
 };
 
 struct HttpClient::Impl {
@@ -102,9 +110,13 @@ struct HttpClient::Impl {
     std::vector<EasyHandle> idle;
     std::vector<Transfer::Impl*> active;  // in the multi handle
     std::vector<Transfer::Impl*> ended;   // result known, callback still to come
-    bool* dropped{nullptr};               // set while callbacks run
-    CPtr<sd_event_source, sd_event_source_disable_unref> timer;
-    CPtr<sd_event_source, sd_event_source_disable_unref> soon;  // a timer of zero: needs no timerfd
+    bool delivering{false};
+    std::unique_ptr<Impl> retired;            // ourselves, where a callback dropped the client: until deliver() is done
+    std::map<curl_socket_t, Source> sockets;  // what curl wants to hear of
+    EventSource timer;                        // curl's
+    EventSource soon;                         // curl's where it asks for 0 ms: needs no timerfd
+    EventSource deadline;                     // ours
+    Instant deadline_armed{kNever};
 
     explicit Impl(Loop& l) : loop(l) {}
     Impl(const Impl&) = delete;
@@ -112,14 +124,18 @@ struct HttpClient::Impl {
     ~Impl();
 
     Result<void> start();
+    static void retire(std::unique_ptr<Impl> impl);
     EasyHandle take_handle();
     void begin(Transfer::Impl& exchange);
     void forget(Transfer::Impl& exchange);
     void act(curl_socket_t socket, int events);
+    void expire();
+    void arm_deadline(Instant due);
     void collect();
     void deliver();
 
-    static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* attached);
+    static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void*);
+    static int on_close(void* self, curl_socket_t socket);
     static int on_timer_change(CURLM*, long timeout_ms, void* self);
 };
 
@@ -128,13 +144,17 @@ int on_timer(sd_event_source*, std::uint64_t, void* self) {
     static_cast<HttpClient::Impl*>(self)->act(CURL_SOCKET_TIMEOUT, 0);
     return 0;
 }
+int on_deadline(sd_event_source*, std::uint64_t, void* self) {
+    static_cast<HttpClient::Impl*>(self)->expire();
+    return 0;
+}
 int on_soon(sd_event_source*, void* self) {
     static_cast<HttpClient::Impl*>(self)->act(CURL_SOCKET_TIMEOUT, 0);
     return 0;
 }
 
 // What never differs between exchanges is set once; prepare() sets everything else, every time.
-EasyHandle make_handle() {
+EasyHandle make_handle(HttpClient::Impl* client) {
     EasyHandle easy(curl_easy_init());
     MG_ASSERT(easy);
     CURL* handle = easy.get();
@@ -146,6 +166,8 @@ EasyHandle make_handle() {
     curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
     curl_easy_setopt(handle, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(handle, CURLOPT_USERAGENT, "modelguard/" MODELGUARD_VERSION);
+    curl_easy_setopt(handle, CURLOPT_CLOSESOCKETFUNCTION, &HttpClient::Impl::on_close);
+    curl_easy_setopt(handle, CURLOPT_CLOSESOCKETDATA, client);
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &Transfer::Impl::on_body);
     curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &Transfer::Impl::on_header);
     return easy;
@@ -176,14 +198,9 @@ void Transfer::Impl::prepare_method() {
 
 void Transfer::Impl::prepare() {
     CURL* handle = easy.get();
-    // curl takes 0 for "no limit"; a deadline below its resolution is the shortest it knows.
-    const long timeout_ms =
-        std::max(1L, static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(request.timeout).count()));
     curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH,
                      request.unix_socket.empty() ? nullptr : request.unix_socket.c_str());
-    curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, timeout_ms);
-    curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
     // Known too large before it is read; 0 would mean no limit, and on_body() counts anyway.
     curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE,
                      static_cast<curl_off_t>(std::max<std::size_t>(1, request.max_body)));
@@ -196,12 +213,20 @@ void Transfer::Impl::prepare() {
     prepare_method();
 }
 
+/// How far it came: an operator looks for the server, or at it.
+std::string Transfer::Impl::lateness() const {
+    const std::string within = " within " + format_duration(request.timeout);
+    if (info_of<curl_off_t>(easy.get(), CURLINFO_PRETRANSFER_TIME_T) == 0) return "no connection" + within;
+    if (header_bytes == 0) return "no answer" + within;
+    return "no end of the answer" + within;
+}
+
 Error Transfer::Impl::error() const {
-    const auto describe = [&](const char* fallback) { return request.url + ": " + (message[0] ? message : fallback); };
     if (too_large) return {ErrorKind::malformed_reply, request.url + ": the reply is too large", 0};
+    if (is_late) return {ErrorKind::timed_out, request.url + ": " + lateness(), 0};
     ErrorKind kind = ErrorKind::unavailable;
     switch (code) {
-        case CURLE_OPERATION_TIMEDOUT: kind = ErrorKind::timed_out; break;
+        case CURLE_OPERATION_TIMEDOUT: kind = ErrorKind::timed_out; break;  // curl's own limit of 300 s to connect
         case CURLE_FILESIZE_EXCEEDED:
         case CURLE_UNSUPPORTED_PROTOCOL:  // the schemes are checked before: an answer that is not HTTP/1
         case CURLE_WEIRD_SERVER_REPLY:
@@ -217,7 +242,7 @@ Error Transfer::Impl::error() const {
         default: break;
     }
     const auto sys_errno = static_cast<int>(info_of<long>(easy.get(), CURLINFO_OS_ERRNO));
-    return {kind, describe(curl_easy_strerror(code)), sys_errno};
+    return {kind, request.url + ": " + (message[0] ? message : curl_easy_strerror(code)), sys_errno};
 }
 
 Result<HttpReply> Transfer::Impl::result() {
@@ -253,32 +278,42 @@ Result<void> HttpClient::Impl::start() {
     curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, kMaxKeptConnections);
     curl_multi_setopt(multi.get(), CURLMOPT_PIPELINING, long{CURLPIPE_NOTHING});
 
-    constexpr std::uint64_t kAccuracyUsec = 1'000;
-    sd_event_source* source = nullptr;
-    if (const int r = sd_event_add_time(loop.raw(), &source, CLOCK_BOOTTIME, 0, kAccuracyUsec, on_timer, this); r < 0)
-        return fail_errno("make the HTTP timer", -r);
-    timer.reset(source);
-    sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    if (const int r = sd_event_add_defer(loop.raw(), &source, on_soon, this); r < 0)
-        return fail_errno("make the HTTP timer", -r);
-    soon.reset(source);
-    sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    for (const auto& [source, handler] : {std::pair{&timer, &on_timer}, std::pair{&deadline, &on_deadline}}) {
+        sd_event_source* made = nullptr;
+        if (const int r =
+                sd_event_add_time(loop.raw(), &made, CLOCK_BOOTTIME, UINT64_MAX, kTimerAccuracyUsec, handler, this);
+            r < 0)
+            return fail_errno("make the HTTP timers", -r);
+        source->reset(made);
+        sd_event_source_set_enabled(made, SD_EVENT_OFF);
+    }
+    sd_event_source* made = nullptr;
+    if (const int r = sd_event_add_defer(loop.raw(), &made, on_soon, this); r < 0)
+        return fail_errno("make the HTTP timers", -r);
+    soon.reset(made);
+    sd_event_source_set_enabled(made, SD_EVENT_OFF);
     return {};
 }
 
 HttpClient::Impl::~Impl() {
-    if (dropped) *dropped = true;
-    for (Transfer::Impl* exchange : active) {
-        curl_multi_remove_handle(multi.get(), exchange->easy.get());
+    multi.reset();  // closes the kept connections, which calls on_close(): while the rest of us is still there
+}
+
+void HttpClient::Impl::retire(std::unique_ptr<Impl> impl) {
+    for (Transfer::Impl* exchange : impl->active) {
+        curl_multi_remove_handle(impl->multi.get(), exchange->easy.get());
         exchange->client = nullptr;
     }
-    for (Transfer::Impl* exchange : ended)
+    for (Transfer::Impl* exchange : impl->ended)
         exchange->client = nullptr;
-    multi.reset();  // closes the kept connections, which calls on_socket(): while the rest of us is still there
+    impl->active.clear();
+    impl->ended.clear();
+    Impl& self = *impl;
+    if (self.delivering) self.retired = std::move(impl);
 }
 
 EasyHandle HttpClient::Impl::take_handle() {
-    if (idle.empty()) return make_handle();
+    if (idle.empty()) return make_handle(this);
     EasyHandle easy = std::move(idle.back());
     idle.pop_back();
     return easy;
@@ -293,6 +328,8 @@ void HttpClient::Impl::begin(Transfer::Impl& exchange) {
         const CURLMcode code = curl_multi_add_handle(multi.get(), exchange.easy.get());
         if (code == CURLM_OK) {
             active.push_back(&exchange);
+            exchange.deadline = boottime_now() + exchange.request.timeout;
+            if (exchange.deadline < deadline_armed) arm_deadline(exchange.deadline);
             return;
         }
         exchange.code = CURLE_FAILED_INIT;
@@ -315,26 +352,31 @@ void HttpClient::Impl::forget(Transfer::Impl& exchange) {
     }
 }
 
-int HttpClient::Impl::on_socket(CURL*, curl_socket_t socket, int what, void* self, void* attached) {
+int HttpClient::Impl::on_socket(CURL*, curl_socket_t socket, int what, void* self, void*) {
     auto& client = *static_cast<Impl*>(self);
-    auto* source = static_cast<Source*>(attached);
     if (what == CURL_POLL_REMOVE) {
-        delete source;  // NOLINT: curl keeps the pointer for us, attached to the socket
-        if (client.multi) curl_multi_assign(client.multi.get(), socket, nullptr);
+        client.sockets.erase(socket);
         return 0;
     }
     const std::uint32_t events = ((what & CURL_POLL_IN) ? EPOLLIN : 0U) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0U);
+    Source& source = client.sockets[socket];
     if (source) {
-        client.loop.set_io_events(*source, events);
+        client.loop.set_io_events(source, events);
         return 0;
     }
-    auto made = std::make_unique<Source>(client.loop.add_io(socket, events, [&client, socket](std::uint32_t happened) {
+    source = client.loop.add_io(socket, events, [&client, socket](std::uint32_t happened) {
         client.act(socket, ((happened & EPOLLIN) ? CURL_CSELECT_IN : 0) |
                                ((happened & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
                                ((happened & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0));
-    }));
-    curl_multi_assign(client.multi.get(), socket, made.release());
+    });
     return 0;
+}
+
+// A connection that fails while connecting is closed by libcurl 7.88 before it says REMOVE. By then the number may
+// belong to another socket, so the watch goes here, together with the descriptor.
+int HttpClient::Impl::on_close(void* self, curl_socket_t socket) {
+    static_cast<Impl*>(self)->sockets.erase(socket);
+    return ::close(socket);
 }
 
 int HttpClient::Impl::on_timer_change(CURLM*, long timeout_ms, void* self) {
@@ -355,6 +397,41 @@ void HttpClient::Impl::act(curl_socket_t socket, int events) {
     deliver();
 }
 
+void HttpClient::Impl::arm_deadline(Instant due) {
+    deadline_armed = due;
+    sd_event_source_set_time(deadline.get(), static_cast<std::uint64_t>(due.boottime_usec));
+    sd_event_source_set_enabled(deadline.get(), due == kNever ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+// The deadlines are ours: libcurl 7.88 forgets CURLOPT_TIMEOUT_MS when its timer comes up within the millisecond before
+// the deadline, and then waits for the next event, if any. The timer is armed for the earliest deadline and not taken
+// back when that exchange ends, so that a stream of quick exchanges arms it once per timeout instead of twice per
+// exchange.
+void HttpClient::Impl::expire() {
+    const Instant now = boottime_now();
+    Instant next = kNever;
+    std::vector<Transfer::Impl*> late;
+    for (Transfer::Impl* exchange : active) {
+        if (exchange->deadline > now) {
+            next = std::min(next, exchange->deadline);
+        } else if (exchange->is_late) {
+            late.push_back(exchange);
+        } else {
+            // The answer may be there already and we are the late ones: one more turn, in which it is read first.
+            exchange->is_late = true;
+            next = now;
+        }
+    }
+    for (Transfer::Impl* exchange : late) {
+        curl_multi_remove_handle(multi.get(), exchange->easy.get());
+        exchange->code = CURLE_OPERATION_TIMEDOUT;
+        std::erase(active, exchange);
+        ended.push_back(exchange);
+    }
+    arm_deadline(next);
+    deliver();
+}
+
 void HttpClient::Impl::collect() {
     int left = 0;
     while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
@@ -369,16 +446,16 @@ void HttpClient::Impl::collect() {
 
 // One at a time: a callback may start exchanges, drop any of them, or drop the client.
 void HttpClient::Impl::deliver() {
-    bool gone = false;
-    dropped = &gone;
-    while (!gone && !ended.empty()) {
+    delivering = true;
+    while (!ended.empty()) {
         Transfer::Impl& exchange = *ended.front();
         Result<HttpReply> result = exchange.result();
         const auto callback = std::move(exchange.done);
         forget(exchange);
         callback(std::move(result));
     }
-    if (!gone) dropped = nullptr;
+    delivering = false;
+    const std::unique_ptr<Impl> last = std::move(retired);
 }
 
 // --- the public face
@@ -390,7 +467,7 @@ Transfer& Transfer::operator=(Transfer&&) noexcept = default;
 Transfer::~Transfer() = default;
 
 HttpClient::HttpClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-HttpClient::~HttpClient() = default;
+HttpClient::~HttpClient() { Impl::retire(std::move(impl_)); }
 
 Result<std::unique_ptr<HttpClient>> HttpClient::create(Loop& loop) {
     auto impl = std::make_unique<Impl>(loop);

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "supervisor/sys/clock.hpp"
+#include "supervisor/sys/fd.hpp"
 
 namespace modelguard::sys {
 
@@ -23,14 +24,13 @@ using WithStatus = std::function<void(int)>;
 
 struct Source::Impl {
     std::variant<Plain, WithEvents, WithStatus> callback;
-    bool* dropped{nullptr};            // set while the callback runs: tells the trampoline that we are gone
-    sd_event_source* source{nullptr};  // after the callback: it must go first
+    sd_event_source* source{nullptr};
 
     explicit Impl(std::variant<Plain, WithEvents, WithStatus> what) : callback(std::move(what)) {}
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
     ~Impl() {
-        if (dropped) *dropped = true;
+        sd_event_source_set_userdata(source, nullptr);  // tells a running invoke() that we are gone
         sd_event_source_disable_unref(source);
     }
 
@@ -38,14 +38,12 @@ struct Source::Impl {
     // what it captured is released; the others are put back. noexcept: an exception that arrives here is a bug, and C
     // code lies between us and anybody who could handle it.
     template <class Function, class... Args>
-    void invoke(bool once, Args... args) noexcept {
-        bool gone = false;
-        Function function = std::move(std::get<Function>(callback));
-        dropped = &gone;
+    static void invoke(bool once, void* userdata, Args... args) noexcept {
+        auto* self = static_cast<Impl*>(userdata);
+        const CPtr<sd_event_source, sd_event_source_unref> source(sd_event_source_ref(self->source));
+        Function function = std::move(std::get<Function>(self->callback));
         function(args...);
-        if (gone) return;
-        dropped = nullptr;
-        if (!once) callback = std::move(function);
+        if (!once && sd_event_source_get_userdata(source.get()) == self) self->callback = std::move(function);
     }
 };
 
@@ -57,14 +55,12 @@ Source::~Source() = default;
 void Source::reset() { impl_.reset(); }
 
 namespace {
-Source::Impl& impl_of(void* userdata) { return *static_cast<Source::Impl*>(userdata); }
-
 int on_timer(sd_event_source*, std::uint64_t, void* userdata) {
-    impl_of(userdata).invoke<Plain>(true);
+    Source::Impl::invoke<Plain>(true, userdata);
     return 0;
 }
 int on_io(sd_event_source*, int, std::uint32_t events, void* userdata) {
-    impl_of(userdata).invoke<WithEvents>(false, events);
+    Source::Impl::invoke<WithEvents>(false, userdata, events);
     return 0;
 }
 int on_child(sd_event_source*, const siginfo_t* info, void* userdata) {
@@ -73,15 +69,15 @@ int on_child(sd_event_source*, const siginfo_t* info, void* userdata) {
     int status = info->si_status;
     if (info->si_code == CLD_EXITED) status = (info->si_status & 0xff) << 8;
     if (info->si_code == CLD_DUMPED) status = info->si_status | kCoreFlag;
-    impl_of(userdata).invoke<WithStatus>(true, status);
+    Source::Impl::invoke<WithStatus>(true, userdata, status);
     return 0;
 }
 int on_signal(sd_event_source*, const signalfd_siginfo*, void* userdata) {
-    impl_of(userdata).invoke<Plain>(false);
+    Source::Impl::invoke<Plain>(false, userdata);
     return 0;
 }
 int on_defer(sd_event_source*, void* userdata) {
-    impl_of(userdata).invoke<Plain>(true);
+    Source::Impl::invoke<Plain>(true, userdata);
     return 0;
 }
 

@@ -48,7 +48,7 @@ TinyServer::TinyServer(Loop& loop, const std::string& socket_path, Handler handl
 
 void TinyServer::listen_on(Fd listener) {
     listener_ = std::move(listener);
-    EXPECT_EQ(::listen(listener_.get(), 16), 0);
+    EXPECT_EQ(::listen(listener_.get(), 128), 0);
     listening_ = loop_.add_io(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_one(); });
 }
 
