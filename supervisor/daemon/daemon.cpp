@@ -1,0 +1,203 @@
+#include "supervisor/daemon/daemon.hpp"
+
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include <csignal>
+#include <cstdlib>
+
+#include "supervisor/daemon/announce.hpp"
+#include "supervisor/daemon/config_files.hpp"
+#include "supervisor/daemon/service.hpp"
+#include "supervisor/sys/journal.hpp"
+
+namespace modelguard::daemon {
+
+namespace {
+
+constexpr unsigned kReaders = 64;   // connections of api.sock
+constexpr unsigned kChangers = 16;  // of control.sock, so that readers cannot starve a rollback
+constexpr mode_t kReadMode = 0666;
+constexpr mode_t kControlMode = 0660;
+
+store::Places system_places() {
+    return {.state = "/var/lib/modelguard", .runtime = "/run/modelguard", .config = "/etc/modelguard", .rooted = false};
+}
+
+Result<std::unique_ptr<rollback::OsBackend>> make_os_backend(sys::Loop& loop, const std::string& wanted,
+                                                             std::string& name) {
+    const rollback::OsBackendKind* chosen = nullptr;
+    for (const rollback::OsBackendKind* kind : rollback::os_backends()) {
+        if (wanted.empty() ? kind->is_present() : kind->name == wanted) {
+            chosen = kind;
+            break;
+        }
+    }
+    if (!chosen)
+        return fail(ErrorKind::invalid_config, "no OS backend '" + wanted + "'; `modelguardd --kinds` lists them");
+    name = chosen->name;
+    return chosen->make(loop);
+}
+
+/// The listening socket that the service manager handed over under this name, if any.
+sys::Fd handed_over(const std::string& name) {
+    char** names = nullptr;
+    const int count = sd_listen_fds_with_names(0, &names);
+    sys::Fd found;
+    for (int i = 0; i < count; ++i) {
+        if (!found && name == names[i]) found = sys::Fd(SD_LISTEN_FDS_START + i);
+        std::free(names[i]);
+    }
+    std::free(names);
+    return found;
+}
+
+class Daemon {
+  public:
+    static Result<int> run(const DaemonOptions& options);
+
+  private:
+    Result<void> start(const DaemonOptions& options);
+    Result<void> listen(const char* name, unsigned mode, bool control, unsigned connections,
+                        std::unique_ptr<HttpServer>& server);
+    void load_manifests(bool first);
+    void write_backup();
+    void tell_service_manager();
+    void note(const std::string& text);
+
+    store::Places places_;
+    DeviceFacts facts_;
+    DeviceConfig device_;
+    std::unique_ptr<sys::Loop> loop_;
+    std::unique_ptr<sys::HttpClient> http_;
+    std::unique_ptr<store::VersionStore> versions_;
+    std::unique_ptr<store::Ledger> ledger_;
+    std::unique_ptr<rollback::OsBackend> os_;
+    std::unique_ptr<Runner> runner_;
+    std::unique_ptr<Service> service_;
+    std::unique_ptr<HttpServer> reading_, changing_;
+    std::vector<sys::Source> signals_;
+    sys::Source backup_turn_;
+    std::uint64_t backups_{0};
+    std::size_t lasting_notes_{0};  ///< notes from before the manifests were read, which a reload keeps
+    Result<void> started_;
+};
+
+Result<int> Daemon::run(const DaemonOptions& options) {
+    Daemon daemon;
+    MG_CHECK(daemon.start(options));
+    MG_TRY(const int code, daemon.loop_->run());
+    if (!daemon.started_) return std::unexpected(daemon.started_.error());
+    daemon.loop_->notify("STOPPING=1");
+    return code;
+}
+
+void Daemon::note(const std::string& text) { spdlog::warn("{}", text); }
+
+Result<void> Daemon::start(const DaemonOptions& options) {
+    places_ = options.root.empty() ? system_places() : store::places_under(options.root);
+    facts_.cli = options.root.empty() ? "modelguard" : "modelguard --root " + options.root;
+    MG_CHECK(with_context(sys::make_directories(places_.state, 0755), "state directory"));
+    MG_CHECK(with_context(sys::make_directories(places_.runtime, 0755), "runtime directory"));
+    if (places_.rooted)
+        MG_CHECK(with_context(sys::make_directories(places_.config / "models.d", 0755), "config directory"));
+    MG_TRY(device_, read_device_config(places_.config));
+
+    MG_TRY(loop_, sys::Loop::create());
+    MG_TRY(http_, sys::HttpClient::create(*loop_));
+    // The ledger first: its lock keeps a second daemon from touching anything.
+    store::Loaded loaded;
+    MG_TRY(ledger_, with_context(store::Ledger::open(places_.database(), loaded), "ledger"));
+    store::ImportLimits limits;
+    limits.max_bytes = device_.max_bundle_bytes;
+    MG_TRY(versions_,
+           with_context(store::VersionStore::open(*loop_, places_, limits, options.self_exe), "version store"));
+    MG_TRY(os_, make_os_backend(*loop_, options.os_backend, facts_.os_backend));
+    facts_.notes = loaded.notes;
+    for (const std::string& text : loaded.notes)
+        note(text);
+
+    runner_ = std::make_unique<Runner>(RunnerParts{*loop_, *http_, *ledger_, *versions_, *os_, device_, core::Policy{}},
+                                       std::move(loaded));
+    lasting_notes_ = facts_.notes.size();
+    service_ = std::make_unique<Service>(*loop_, *runner_, *versions_, facts_);
+    service_->on_audit = [](const std::string& what) { spdlog::info("request: {}", what); };
+    runner_->on_note = [this](const std::string& text) { note(text); };
+    runner_->on_decision = [this](const store::HistoryEntry& entry) {
+        if (sys::has_journal() && !places_.rooted)
+            announce_to_journal(entry, runner_->state().os.view.booted);
+        else
+            spdlog::info("{}", decision_line(entry.decision));
+    };
+    runner_->on_commit = [this](bool decided) {
+        service_->wake();
+        if (decided) {
+            // After the way back is under way, never before: the copy is for when the daemon is dead.
+            backup_turn_ = loop_->defer([this] { write_backup(); });
+            tell_service_manager();
+        }
+    };
+    for (const int signal : {SIGTERM, SIGINT})
+        signals_.push_back(loop_->add_signal(signal, [this] { loop_->exit(0); }));
+    signals_.push_back(loop_->add_signal(SIGHUP, [this] { load_manifests(false); }));
+    std::signal(SIGPIPE, SIG_IGN);
+    load_manifests(true);
+    return {};
+}
+
+void Daemon::load_manifests(bool first) {
+    ManifestFiles files = read_manifests(places_.config, device_);
+    facts_.notes.resize(lasting_notes_);
+    for (const Finding& finding : files.findings) {
+        if (finding.severity == Finding::Severity::error) facts_.notes.push_back(describe(finding));
+        note(describe(finding));
+    }
+    if (!first) {
+        runner_->apply(std::move(files.manifests), files.wrong);
+        spdlog::info("manifests read again");
+        return write_backup();
+    }
+    runner_->start(std::move(files.manifests), files.wrong, [this](Result<void> ready) {
+        started_ = std::move(ready);
+        if (started_) started_ = listen("api", kReadMode, false, kReaders, reading_);
+        if (started_) started_ = listen("control", kControlMode, true, kChangers, changing_);
+        if (!started_) return loop_->exit(1);
+        loop_->enable_watchdog();
+        loop_->notify("READY=1");
+        tell_service_manager();
+        write_backup();
+        spdlog::info("ready: {}", (places_.runtime / "api.sock").string());
+    });
+}
+
+Result<void> Daemon::listen(const char* name, unsigned mode, bool control, unsigned connections,
+                            std::unique_ptr<HttpServer>& server) {
+    HttpServerOptions options;
+    options.listener = handed_over(name);
+    options.path = (places_.runtime / (std::string(name) + ".sock")).string();
+    options.mode = mode;
+    options.control = control;
+    options.connection_limit = connections;
+    MG_TRY(server, HttpServer::create(*loop_, std::move(options), service_->handlers()));
+    return {};
+}
+
+void Daemon::write_backup() {
+    const api::Status status = make_status(*runner_, facts_);
+    if (const auto done = store::write_backup(places_, api::to_json(status), ++backups_); !done)
+        note("state.bak could not be written (the ledger has everything): " + done.error().what);
+}
+
+void Daemon::tell_service_manager() {
+    std::string text;
+    for (const auto& [name, model] : runner_->state().models)
+        text += (text.empty() ? "" : ", ") + name + " " + std::string(core::to_word(model.phase)) +
+                (model.current.empty() ? "" : " " + model.current.short_form());
+    loop_->notify("STATUS=" + (text.empty() ? "no models" : text));
+}
+
+}  // namespace
+
+Result<int> run_daemon(const DaemonOptions& options) { return Daemon::run(options); }
+
+}  // namespace modelguard::daemon

@@ -1,0 +1,359 @@
+#include "supervisor/daemon/runner.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "supervisor/daemon/active.hpp"
+#include "supervisor/sys/clock.hpp"
+
+namespace modelguard::daemon {
+
+namespace {
+
+constexpr Usec kStorageRetry =
+    std::chrono::seconds(1);  // a full disk is usually freed by a person, not by a millisecond
+
+/// What a decision says about the operation whose seq it carries; nullopt: it goes on.
+std::optional<store::OperationStatus> ending(core::DecisionKind kind) {
+    using core::DecisionKind;
+    using store::OperationStatus;
+    switch (kind) {
+        case DecisionKind::accepted:
+        case DecisionKind::rolled_back:
+        case DecisionKind::pinned:
+        case DecisionKind::unpinned:
+        case DecisionKind::unrejected:
+        case DecisionKind::removed:
+        case DecisionKind::os_rolled_back: return OperationStatus::done;
+        case DecisionKind::rejected:
+        case DecisionKind::undecided:
+        case DecisionKind::superseded:
+        case DecisionKind::refused:
+        case DecisionKind::degraded:
+        case DecisionKind::held:
+        case DecisionKind::cleared:
+        case DecisionKind::os_rollback_failed: return OperationStatus::no;
+        case DecisionKind::kept:
+        case DecisionKind::trial_started:
+        case DecisionKind::baseline_measured:
+        case DecisionKind::preflight_passed:
+        case DecisionKind::switched:
+        case DecisionKind::trial_passed:
+        case DecisionKind::rolling_back:
+        case DecisionKind::recovered:
+        case DecisionKind::restarted:
+        case DecisionKind::corrupt:
+        case DecisionKind::unmanaged:
+        case DecisionKind::manifest_accepted:
+        case DecisionKind::manifest_rejected:
+        case DecisionKind::manifest_undecided:
+        case DecisionKind::resumed:
+        case DecisionKind::staged_dropped:
+        case DecisionKind::os_rollback_ordered:
+        case DecisionKind::os_default_confirmed: return std::nullopt;
+    }
+    return std::nullopt;
+}
+
+/// A deploy ends with what becomes of its version, also where a second deploy of the same version gave its seq to the
+/// trial.
+bool ends(const core::Decision& decision, const store::Operation& operation) {
+    if (decision.seq != 0 && decision.seq == operation.seq) return true;
+    return operation.kind == "deploy" && decision.seq != 0 && decision.kind != core::DecisionKind::refused &&
+           decision.model == operation.model && decision.version == operation.version;
+}
+
+}  // namespace
+
+Runner::Runner(RunnerParts parts, store::Loaded loaded)
+    : parts_(std::move(parts)),
+      state_(std::move(loaded.state)),
+      timers_(parts_.loop, sys::boot_id(),
+              [this](const std::string& model, core::Timer timer) { post(core::TimerExpired{model, timer}); }) {
+    timers_.load(loaded.timers);
+    manifests_.load(loaded.manifests, parts_.device, loaded.notes);
+    for (store::StoredVersion& version : loaded.versions)
+        versions_[version.model][version.info.digest] = std::move(version.info);
+    for (store::Operation& operation : loaded.open_operations)
+        open_operations_[operation.seq] = std::move(operation);
+}
+
+Runner::~Runner() = default;
+
+std::map<std::string, core::VersionId, std::less<>> Runner::links() const {
+    std::map<std::string, core::VersionId, std::less<>> found;
+    for (const auto& [name, model] : state_.models) {
+        const auto manifest = manifests_.find_or_newest(name, model.manifest.rev);
+        const rollback::SwitchKind* kind = manifest ? manifest->switch_kind : rollback::switches().front();
+        const auto current = kind->current(parts_.versions.places().model_dir(name));
+        // A link that names nothing of ours is no version that core knows, so that it is put right.
+        found[name] = current ? *current : core::VersionId{"unknown"};
+    }
+    return found;
+}
+
+void Runner::start(std::vector<Manifest> manifests, std::vector<std::string> kept,
+                   std::function<void(Result<void>)> ready) {
+    parts_.os.observe([this, manifests = std::move(manifests), kept = std::move(kept),
+                       ready = std::move(ready)](Result<core::OsView> view) mutable {
+        if (!view) return ready(std::unexpected(with_context(std::move(view), "read the OS deployments").error()));
+        // What an on-demand check measured is gone with the process that measured it.
+        Extra extra;
+        for (auto& [seq, operation] : open_operations_) {
+            if (operation.kind != "check") continue;
+            operation.status = store::OperationStatus::failed;
+            operation.code = "interrupted";
+            operation.text = "the daemon was restarted meanwhile; ask again";
+            extra.operations.push_back(operation);
+        }
+        std::erase_if(open_operations_, [](const auto& open) { return open.second.kind == "check"; });
+        const core::Started started{sys::boot_id(), true, std::move(*view), links()};
+        if (auto begun = process(started, extra); !begun) return ready(std::move(begun));
+        apply(std::move(manifests), kept);
+        ready({});
+    });
+}
+
+void Runner::apply(std::vector<Manifest> manifests, const std::vector<std::string>& kept) {
+    std::set<std::string> present(kept.begin(), kept.end());
+    for (Manifest& manifest : manifests) {
+        present.insert(manifest.model);
+        Extra extra;
+        const auto known = manifests_.find(manifest.model, manifest.facts.rev);
+        if (!known || known->text != manifest.text)
+            extra.manifests.push_back(
+                {manifest.model, manifest.facts.rev, manifest.text, manifest.file, core::Origin::file});
+        const auto added = manifests_.add(std::move(manifest));
+        post(core::ManifestApplied{added->model, added->facts}, std::move(extra));
+    }
+    std::vector<std::string> gone;
+    for (const auto& [name, model] : state_.models)
+        if (model.managed && !present.contains(name)) gone.push_back(name);
+    for (const std::string& name : gone)
+        post(core::ManifestGone{name});
+}
+
+// ---- event in, persist, act ----------------------------------------------------------------------------------------
+
+void Runner::post(core::Event event, Extra extra) {
+    queue_.emplace_back(std::move(event), std::move(extra));
+    pump();
+}
+
+void Runner::pump() {
+    if (pumping_ || storage_failed_) return;
+    pumping_ = true;
+    while (!queue_.empty()) {
+        const auto [event, extra] = queue_.front();
+        if (const auto done = process(event, extra); !done) {
+            storage_trouble(done.error());
+            break;
+        }
+        queue_.pop_front();
+    }
+    pumping_ = false;
+}
+
+/// Nothing is acted on that is not durable: events wait, and the ledger is opened anew until it takes them.
+void Runner::storage_trouble(const Error& error) {
+    if (!storage_failed_) note("the ledger cannot be written, decisions wait until it can: " + error.what);
+    storage_failed_ = true;
+    storage_retry_ = parts_.loop.add_timer(kStorageRetry, [this] {
+        if (const auto reopened = parts_.ledger.reopen(); !reopened) return storage_trouble(reopened.error());
+        storage_failed_ = false;
+        pump();
+        if (!storage_failed_) note("the ledger can be written again");
+    });
+}
+
+Result<void> Runner::process(const core::Event& event, const Extra& extra) {
+    core::Step next = core::step(state_, event, parts_.policy);
+
+    store::Changes changes;
+    changes.operations = extra.operations;
+    changes.versions = extra.versions;
+    changes.manifests = extra.manifests;
+    changes.measurements = extra.measurements;
+    std::set<std::pair<std::string, core::Timer>> stopped;
+    std::vector<store::StoredTimer> started;
+    for (const core::Action& action : next.actions) {
+        if (const auto* stop = std::get_if<core::StopTimer>(&action)) {
+            stopped.insert({stop->model, stop->timer});
+        } else if (const auto* start = std::get_if<core::StartTimer>(&action)) {
+            const bool fresh = stopped.erase({start->model, start->timer}) > 0;
+            if (fresh) timers_.stop(start->model, start->timer);
+            started.push_back(timers_.planned(start->model, start->timer, start->duration));
+        }
+    }
+    const bool changed = !(next.state == state_) || !next.decisions.empty() || !extra.empty();
+    if (changed) {
+        changes.state = &next.state;
+        const std::int64_t wall = sys::wall_now_usec();
+        for (const core::Decision& decision : next.decisions)
+            changes.history.push_back({0, wall, next.state.os.boot_id, decision});
+        conclude_operations(next.decisions, changes);
+        for (store::StoredTimer& timer : timers_.running())
+            if (!stopped.contains({timer.model, timer.timer})) changes.timers.push_back(std::move(timer));
+        changes.timers.insert(changes.timers.end(), started.begin(), started.end());
+        changes.stopped_timers.assign(stopped.begin(), stopped.end());
+        MG_TRY(const std::vector<std::int64_t> numbers, parts_.ledger.commit(changes));
+        for (std::size_t i = 0; i < numbers.size() && i < changes.history.size(); ++i)
+            changes.history[i].number = numbers[i];
+        state_ = std::move(next.state);
+        for (const store::StoredVersion& version : changes.versions)
+            versions_[version.model][version.info.digest] = version.info;
+        for (const store::Operation& operation : changes.operations) {
+            if (operation.status == store::OperationStatus::running)
+                open_operations_[operation.seq] = operation;
+            else
+                open_operations_.erase(operation.seq);
+        }
+    }
+    for (const auto& [model, timer] : stopped)
+        timers_.stop(model, timer);
+    for (const store::StoredTimer& timer : started)
+        timers_.start(timer);
+    for (const core::Action& action : next.actions)
+        perform(action);
+    // Telling comes last: between a verdict and the version it brings back there is nothing but the commit.
+    if (on_decision)
+        for (const store::HistoryEntry& entry : changes.history)
+            on_decision(entry);
+    if (changed && on_commit) on_commit(!changes.history.empty());
+    return {};
+}
+
+void Runner::conclude_operations(const std::vector<core::Decision>& decisions, store::Changes& changes) {
+    for (const core::Decision& decision : decisions) {
+        const auto status = ending(decision.kind);
+        if (!status) continue;
+        const auto conclude = [&](store::Operation operation) {
+            operation.status = *status;
+            operation.code = decision.code.empty() ? std::string(core::to_word(decision.kind)) : decision.code;
+            operation.text =
+                std::string(core::to_word(decision.kind)) + (decision.text.empty() ? "" : ": " + decision.text);
+            operation.ended_wall_usec = sys::wall_now_usec();
+            return operation;
+        };
+        for (store::Operation& operation : changes.operations)
+            if (operation.status == store::OperationStatus::running && ends(decision, operation))
+                operation = conclude(operation);
+        for (const auto& [seq, operation] : open_operations_) {
+            const bool listed =
+                std::ranges::find(changes.operations, seq, &store::Operation::seq) != changes.operations.end();
+            if (!listed && ends(decision, operation)) changes.operations.push_back(conclude(operation));
+        }
+    }
+}
+
+void Runner::later(const std::string& model, core::Event event, Extra extra) {
+    active(model).turn = parts_.loop.defer([this, event = std::move(event), extra = std::move(extra)]() mutable {
+        post(std::move(event), std::move(extra));
+    });
+}
+
+// ---- requests ----------------------------------------------------------------------------------------------------
+
+Result<store::Operation> Runner::request(store::Operation operation, std::function<core::Event(std::uint64_t)> event,
+                                         std::optional<store::StoredVersion> version) {
+    if (storage_failed_ || pumping_ || !queue_.empty())
+        return fail(ErrorKind::unavailable,
+                    "the ledger cannot be written at the moment (is the disk full?); try again");
+    operation.seq = state_.next_id;
+    operation.begun_wall_usec = sys::wall_now_usec();
+    Extra extra;
+    if (version) extra.versions.push_back(std::move(*version));
+    extra.operations.push_back(operation);
+    pumping_ = true;  // what follows from it waits its turn
+    ++state_.next_id;
+    const auto done = process(event(operation.seq), extra);
+    pumping_ = false;
+    if (!done) {
+        storage_trouble(done.error());
+        return std::unexpected(done.error());
+    }
+    pump();
+    MG_TRY(auto stored, parts_.ledger.operation(operation.seq));
+    return stored ? *stored : operation;
+}
+
+Result<store::Operation> Runner::begin_check(store::Operation operation) {
+    const auto model = state_.models.find(operation.model);
+    MG_ASSERT(model != state_.models.end());
+    const core::ModelState& s = model->second;
+    if (s.current.empty())
+        return fail(ErrorKind::conflict, "nothing is served, so there is nothing to check; deploy a version first");
+    if (!core::is_at_rest(s.phase))
+        return fail(ErrorKind::conflict, "the model is in phase " + std::string(core::to_word(s.phase)) +
+                                             ", its checks run already; see status");
+    const core::KnownGood* good = core::find_known_good(s, s.current);
+    auto spec = judging_spec(operation.model, good ? good->manifest.rev : s.manifest.rev, s.current);
+    if (!spec) return fail(ErrorKind::unsupported, "its manifest cannot be used by this release; see the log");
+    spec->context.subject = core::Subject::current;
+    spec->context.purpose = core::JudgePurpose::recheck;
+    operation.seq = state_.next_id;
+    operation.version = s.current;
+    operation.begun_wall_usec = sys::wall_now_usec();
+    core::State next = state_;
+    ++next.next_id;
+    store::Changes changes;
+    changes.state = &next;
+    changes.operations = {operation};
+    if (auto kept = parts_.ledger.commit(changes); !kept) {
+        storage_trouble(kept.error());
+        return std::unexpected(kept.error());
+    }
+    state_ = std::move(next);
+    open_operations_[operation.seq] = operation;
+    on_demand_[operation.seq] =
+        std::make_unique<Judging>(std::move(*spec), room_, [this, operation](Judgement judgement) mutable {
+            remember(operation.model, judgement.reports);
+            operation.status = judgement.verdict == core::VerdictKind::pass ? store::OperationStatus::done
+                                                                            : store::OperationStatus::no;
+            operation.code = std::string(core::to_word(judgement.verdict));
+            operation.ended_wall_usec = sys::wall_now_usec();
+            core::Decision carrier;
+            carrier.reports = judgement.reports;
+            operation.result = store::decision_to_json(carrier);
+            on_demand_.erase(operation.seq);
+            store::Changes ended;
+            ended.operations = {operation};
+            open_operations_.erase(operation.seq);
+            if (const auto kept = parts_.ledger.commit(ended); !kept) storage_trouble(kept.error());
+            if (on_commit) on_commit(false);
+        });
+    return operation;
+}
+
+// ---- reading -----------------------------------------------------------------------------------------------------
+
+const store::VersionInfo* Runner::version(const std::string& model, const Digest& digest) const {
+    const auto of_model = versions_.find(model);
+    if (of_model == versions_.end()) return nullptr;
+    const auto found = of_model->second.find(digest);
+    return found == of_model->second.end() ? nullptr : &found->second;
+}
+
+std::vector<const store::VersionInfo*> Runner::versions_of(const std::string& model) const {
+    std::vector<const store::VersionInfo*> found;
+    if (const auto of_model = versions_.find(model); of_model != versions_.end())
+        for (const auto& [digest, info] : of_model->second)
+            found.push_back(&info);
+    std::ranges::sort(found, std::greater{}, &store::VersionInfo::imported_wall_usec);
+    return found;
+}
+
+const LatestChecks* Runner::latest(const std::string& model) const {
+    const auto found = latest_.find(model);
+    return found == latest_.end() ? nullptr : &found->second;
+}
+
+std::int64_t Runner::timer_left_usec(const std::string& model, core::Timer timer) const {
+    return timers_.left_usec(model, timer);
+}
+
+void Runner::note(const std::string& text) {
+    if (on_note) on_note(text);
+}
+
+}  // namespace modelguard::daemon

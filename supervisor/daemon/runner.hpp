@@ -1,0 +1,138 @@
+#pragma once
+// The runner: event in, step(), persist, then act. It owns the state and carries out core's actions with the real
+// store, checks, switches and OS backend. Not for deciding anything (core) and not for talking to users (service).
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rollback/os_backend.hpp"
+#include "supervisor/daemon/judge.hpp"
+#include "supervisor/daemon/manifests.hpp"
+#include "supervisor/daemon/timers.hpp"
+#include "supervisor/store/ledger.hpp"
+
+namespace modelguard::daemon {
+
+struct RunnerParts {
+    sys::Loop& loop;
+    sys::HttpClient& http;
+    store::Ledger& ledger;
+    store::VersionStore& versions;
+    rollback::OsBackend& os;
+    DeviceConfig device;
+    core::Policy policy;
+};
+
+/// What the newest probing of a model found, for `status`.
+struct LatestChecks {
+    std::vector<core::CheckReport> reports;
+    std::int64_t wall_usec{0};
+};
+
+class Runner {
+  public:
+    Runner(RunnerParts parts, store::Loaded loaded);
+    ~Runner();
+    Runner(const Runner&) = delete;
+    Runner& operator=(const Runner&) = delete;
+
+    /// Reads the OS and the links, then lets core work out what is outstanding. `ready` comes once that is persisted.
+    void start(std::vector<Manifest> manifests, std::vector<std::string> kept, std::function<void(Result<void>)> ready);
+    /// The manifests of models.d as they stand now: new ones and changed ones are applied, vanished ones told.
+    /// `kept` names models whose file is there but wrong: they are left as they are.
+    void apply(std::vector<Manifest> manifests, const std::vector<std::string>& kept);
+
+    /// Carries out a request as an operation. The operation as it stands after its first step: it may have ended at
+    /// once. io: it could not be persisted and nothing happened.
+    Result<store::Operation> request(store::Operation operation, std::function<core::Event(std::uint64_t seq)> event,
+                                     std::optional<store::StoredVersion> version = std::nullopt);
+    /// Judges what serves now without consequence; the operation ends with the reports. conflict: not at rest.
+    Result<store::Operation> begin_check(store::Operation operation);
+
+    const core::State& state() const { return state_; }
+    const core::Policy& policy() const { return parts_.policy; }
+    const store::VersionInfo* version(const std::string& model, const Digest& digest) const;
+    std::vector<const store::VersionInfo*> versions_of(const std::string& model) const;
+    const LatestChecks* latest(const std::string& model) const;
+    /// Time left on a timer of the model, or -1 where none runs.
+    std::int64_t timer_left_usec(const std::string& model, core::Timer timer) const;
+    store::Ledger& ledger() { return parts_.ledger; }
+    const DeviceConfig& device() const { return parts_.device; }
+    bool storage_failed() const { return storage_failed_; }
+
+    /// Called after each commit; `decided`: there was a decision in it.
+    std::function<void(bool decided)> on_commit;
+    /// Called for each decision once it is durable.
+    std::function<void(const store::HistoryEntry&)> on_decision;
+    std::function<void(const std::string&)> on_note;  ///< something for the log
+
+  private:
+    struct Active;  // what is under way for one model
+    struct Extra {
+        std::vector<store::Operation> operations;
+        std::vector<store::StoredVersion> versions;
+        std::vector<store::StoredManifest> manifests;
+        std::vector<store::Measurement> measurements;
+        bool empty() const {
+            return operations.empty() && versions.empty() && manifests.empty() && measurements.empty();
+        }
+    };
+
+    void post(core::Event event, Extra extra = {});
+    void pump();
+    Result<void> process(const core::Event& event, const Extra& extra);
+    void conclude_operations(const std::vector<core::Decision>& decisions, store::Changes& changes);
+    void storage_trouble(const Error& error);
+    void note(const std::string& text);
+
+    void perform(const core::Action& action);
+    void perform(const core::Verify&);
+    void perform(const core::Judge&);
+    void perform(const core::Watch&);
+    void perform(const core::StopProbing&);
+    void perform(const core::StartPreflight&);
+    void perform(const core::StopPreflight&);
+    void perform(const core::Switch&);
+    void perform(const core::RestartService&);
+    void perform(const core::MarkKnownGood&);
+    void perform(const core::ForgetModel&);
+    void perform(const core::StartTimer&);
+    void perform(const core::StopTimer&);
+    void perform(const core::DropStaged&);
+    void perform(const core::OrderOs&);
+    void perform(const core::ConfirmOsDefault&);
+    void perform(const core::Reboot&);
+    void perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target);
+
+    Active& active(const std::string& model);
+    /// Posts from the loop's next turn, so that what reports an outcome may be dropped by what follows from it.
+    void later(const std::string& model, core::Event event, Extra extra = {});
+    std::optional<JudgingSpec> judging_spec(const std::string& model, const std::string& rev, const Digest& version);
+    rollback::ServiceContext service_context(const std::string& model, const Manifest& manifest, const Digest& version);
+    void watch_pass(const std::string& model);
+    void remember(const std::string& model, const std::vector<core::CheckReport>& reports);
+    void verify_again(const core::Verify& action);
+    std::map<std::string, core::VersionId, std::less<>> links() const;
+
+    RunnerParts parts_;
+    core::State state_;
+    Manifests manifests_;
+    Timers timers_;
+    QuietRoom room_;
+    std::map<std::string, std::map<Digest, store::VersionInfo>, std::less<>> versions_;
+    std::map<std::uint64_t, store::Operation> open_operations_;
+    std::map<std::string, std::unique_ptr<Active>, std::less<>> active_;
+    std::map<std::string, LatestChecks, std::less<>> latest_;
+    std::deque<std::pair<core::Event, Extra>> queue_;
+    bool pumping_{false};
+    bool storage_failed_{false};
+    sys::Source storage_retry_;
+    std::map<std::uint64_t, std::unique_ptr<Judging>> on_demand_;
+};
+
+}  // namespace modelguard::daemon

@@ -1,0 +1,283 @@
+#include "supervisor/daemon/service.hpp"
+
+#include <charconv>
+
+#include "supervisor/daemon/bundle_upload.hpp"
+
+namespace modelguard::daemon {
+
+namespace {
+
+constexpr std::int64_t kLongestWaitSeconds = 60;  // a client that wants to wait longer asks again
+constexpr std::size_t kHistoryDefault = 50;
+constexpr std::size_t kHistoryMost = 1000;
+constexpr std::size_t kExplainHorizon = 400;  // decisions looked through for the beginning of a story
+constexpr int kUploadsAtOnce = 2;             // each is a child that hashes and syncs: more would only share the disk
+
+template <class Document>
+HttpServerReply json_reply(const Document& document, int status = 200) {
+    return {.status = status, .body = api::to_json(document), .headers = {}};
+}
+
+HttpServerReply error_reply(const Error& error) {
+    return problem_reply(api::http_status(error.kind), error.kind, error.what);
+}
+
+std::string query_text(const HttpServerRequest& request, std::string_view name) {
+    const auto found = request.query.find(name);
+    return found == request.query.end() ? std::string() : found->second;
+}
+
+std::int64_t query_number(const HttpServerRequest& request, std::string_view name, std::int64_t otherwise) {
+    const std::string text = query_text(request, name);
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && end == text.data() + text.size() && number >= 0 ? number : otherwise;
+}
+
+bool is_read_path(const HttpServerRequest& request) {
+    return request.method == "GET" || (request.method == "POST" && request.path == "/v1/validate");
+}
+
+}  // namespace
+
+Service::Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device)
+    : loop_(loop), runner_(runner), versions_(versions), device_(device) {}
+
+Service::~Service() = default;
+
+HttpServerHandlers Service::handlers() {
+    return {.handle = [this](HttpServerRequest request,
+                             Responder responder) { handle(std::move(request), std::move(responder)); },
+            .admit = [this](const HttpServerRequest& request) { return admit(request); }};
+}
+
+std::optional<HttpServerReply> Service::unknown_model(const std::string& model) const {
+    if (runner_.state().models.contains(model)) return std::nullopt;
+    std::string known;
+    for (const auto& [name, s] : runner_.state().models)
+        known += (known.empty() ? "" : ", ") + name;
+    return problem_reply(
+        404, ErrorKind::not_found,
+        "no model '" + model + "' here; " +
+            (known.empty() ? "put a manifest into models.d/ and reload the daemon" : "there are: " + known));
+}
+
+/// An answer that a repeated request gets again, whatever has happened since.
+std::optional<HttpServerReply> Service::earlier_operation(const HttpServerRequest& request) {
+    if (request.idempotency_key.empty()) return std::nullopt;
+    const auto earlier = runner_.ledger().operation_by_key(request.idempotency_key);
+    if (!earlier || !*earlier) return std::nullopt;
+    return json_reply(make_operation(runner_, **earlier), 202);
+}
+
+HttpAdmission Service::admit(const HttpServerRequest& request) {
+    if (request.method != "GET" && request.method != "POST" && request.method != "DELETE")
+        return {nullptr, problem_reply(405, ErrorKind::unsupported, "only GET, POST and DELETE are answered here")};
+    if (is_read_path(request)) return {};
+    if (!request.control)
+        return {nullptr, problem_reply(403, ErrorKind::denied, "this socket only reads; changes go to control.sock")};
+    const auto& parts = request.segments;
+    const bool deploy = parts.size() == 4 && parts[0] == "v1" && parts[1] == "models" && parts[3] == "deploy";
+    if (request.method != "POST" || !deploy) return {};
+    if (auto refusal = unknown_model(parts[2])) return {nullptr, std::move(refusal)};
+    if (auto earlier = earlier_operation(request)) return {nullptr, std::move(earlier)};
+    if (uploads_ >= kUploadsAtOnce)
+        return {nullptr, problem_reply(503, ErrorKind::unavailable,
+                                       "two bundles are being imported already; try again in a moment")};
+    const std::string model = parts[2];
+    auto import = [this, request, model](Result<store::VersionInfo> imported) -> HttpServerReply {
+        if (!imported) return error_reply(with_context(std::move(imported), "import of the bundle").error());
+        if (const std::string label = query_text(request, "label"); !label.empty()) imported->label = label;
+        if (const std::string served = query_text(request, "served_version"); !served.empty())
+            imported->served_version = served;
+        if (on_audit)
+            on_audit("deploy " + model + " " + imported->digest.short_form() + " by uid " +
+                     std::to_string(request.peer.uid));
+        store::Operation operation{
+            .key = request.idempotency_key, .kind = "deploy", .model = model, .version = imported->digest};
+        const core::VersionId version = imported->digest;
+        return answer_operation(runner_.request(
+            std::move(operation),
+            [&](std::uint64_t seq) { return core::VersionWanted{model, version, seq, core::Origin::command}; },
+            store::StoredVersion{model, std::move(*imported)}));
+    };
+    return {std::make_unique<BundleUpload>(loop_, versions_, model, std::move(import), uploads_), std::nullopt};
+}
+
+void Service::handle(HttpServerRequest request, Responder responder) {
+    if (request.segments.empty() || request.segments[0] != "v1")
+        return responder.reply(problem_reply(404, ErrorKind::not_found, "no such path; all paths begin with /v1/"));
+    HttpServerReply reply = is_read_path(request) ? read(request, responder) : change(request);
+    if (responder) responder.reply(std::move(reply));
+}
+
+HttpServerReply Service::read(const HttpServerRequest& request, Responder& responder) {
+    const auto& parts = request.segments;
+    const std::string& what = parts.size() > 1 ? parts[1] : parts[0];
+    if (what == "status" && parts.size() == 2) {
+        api::Status status = make_status(runner_, device_);
+        if (const std::string model = query_text(request, "model"); !model.empty()) {
+            if (auto unknown = unknown_model(model)) return std::move(*unknown);
+            std::erase_if(status.models, [&](const api::ModelStatus& m) { return m.model != model; });
+        }
+        return json_reply(status);
+    }
+    if (what == "history" && parts.size() == 2) return history(request, responder);
+    if (what == "explain" && parts.size() == 2) return explain(request);
+    if (what == "operations" && parts.size() == 3) return operation(request, responder);
+    if (what == "kinds" && parts.size() == 2) return json_reply(make_kinds());
+    if (what == "validate" && parts.size() == 2 && request.method == "POST") {
+        const std::string file = query_text(request, "file");
+        return json_reply(make_validation(request.body, file.empty() ? "manifest" : file, runner_.device()));
+    }
+    if (what == "models" && parts.size() == 4 && parts[3] == "versions") {
+        if (auto unknown = unknown_model(parts[2])) return std::move(*unknown);
+        return json_reply(make_versions(runner_, parts[2]));
+    }
+    return problem_reply(404, ErrorKind::not_found, "no such path: " + request.path);
+}
+
+HttpServerReply Service::history(const HttpServerRequest& request, Responder& responder) {
+    const std::string model = query_text(request, "model");
+    if (!model.empty())
+        if (auto unknown = unknown_model(model)) return std::move(*unknown);
+    const std::int64_t after = query_number(request, "after", 0);
+    const auto limit = static_cast<std::size_t>(
+        std::min(query_number(request, "limit", kHistoryDefault), static_cast<std::int64_t>(kHistoryMost)));
+    const auto make = [this, model, after, limit](bool even_empty) -> std::optional<HttpServerReply> {
+        const auto entries = runner_.ledger().history(model, after, limit);
+        if (!entries) return error_reply(entries.error());
+        if (entries->empty() && !even_empty) return std::nullopt;
+        api::History document;
+        for (const store::HistoryEntry& entry : *entries)
+            document.items.push_back(make_history_item(runner_, entry));
+        return json_reply(document);
+    };
+    if (auto now = make(false)) return std::move(*now);
+    wait(request, responder, [make] { return make(false); });
+    return *make(true);
+}
+
+HttpServerReply Service::operation(const HttpServerRequest& request, Responder& responder) {
+    const std::string& text = request.segments[2];
+    std::uint64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc{} || end != text.data() + text.size())
+        return problem_reply(400, ErrorKind::invalid_config,
+                             "'" + text.substr(0, 40) + "' is not an operation id; expected a number");
+    const auto make = [this, id](bool even_running) -> std::optional<HttpServerReply> {
+        const auto found = runner_.ledger().operation(id);
+        if (!found) return error_reply(found.error());
+        if (!*found) return problem_reply(404, ErrorKind::not_found, "no operation " + std::to_string(id));
+        if ((*found)->status == store::OperationStatus::running && !even_running) return std::nullopt;
+        return json_reply(make_operation(runner_, **found));
+    };
+    if (auto now = make(false)) return std::move(*now);
+    wait(request, responder, [make] { return make(false); });
+    return *make(true);
+}
+
+HttpServerReply Service::explain(const HttpServerRequest& request) {
+    std::string model = query_text(request, "model");
+    if (model.empty() && runner_.state().models.size() == 1) model = runner_.state().models.begin()->first;
+    if (model.empty()) return problem_reply(400, ErrorKind::invalid_config, "there are several models; say which one");
+    if (auto unknown = unknown_model(model)) return std::move(*unknown);
+    const std::int64_t number = query_number(request, "number", 0);
+    const auto entries = runner_.ledger().history(model, 0, kExplainHorizon);
+    if (!entries) return error_reply(entries.error());
+    const api::Explanation explanation = make_explanation(runner_, model, *entries, number);
+    if (number > 0 && explanation.items.empty())
+        return problem_reply(404, ErrorKind::not_found,
+                             "no decision number " + std::to_string(number) + " about '" + model + "'; see history");
+    return json_reply(explanation);
+}
+
+/// Long polling: with `wait` seconds in the query the responder is kept until there is something to say or time is up.
+void Service::wait(const HttpServerRequest& request, Responder& responder,
+                   std::function<std::optional<HttpServerReply>()> answer) {
+    const std::int64_t seconds = std::min(query_number(request, "wait", 0), kLongestWaitSeconds);
+    if (seconds == 0) return;
+    waiting_.push_back({std::move(answer), std::move(responder), {}});
+    const auto mine = std::prev(waiting_.end());
+    mine->responder.on_client_gone([this, mine] { waiting_.erase(mine); });
+    HttpServerRequest plain = request;
+    plain.query.erase("wait");
+    mine->deadline = loop_.add_timer(std::chrono::seconds(seconds), [this, mine, plain = std::move(plain)] {
+        HttpServerRequest again = plain;
+        Responder late = std::move(mine->responder);
+        waiting_.erase(mine);  // and with it this callback
+        handle(std::move(again), std::move(late));
+    });
+}
+
+void Service::wake() {
+    for (auto waiting = waiting_.begin(); waiting != waiting_.end();) {
+        if (auto reply = waiting->answer()) {
+            Responder responder = std::move(waiting->responder);
+            waiting = waiting_.erase(waiting);
+            responder.reply(std::move(*reply));
+        } else {
+            ++waiting;
+        }
+    }
+}
+
+HttpServerReply Service::answer_operation(Result<store::Operation> operation) {
+    if (!operation) return error_reply(operation.error());
+    // What ends with no in its first step was refused.
+    if (operation->status == store::OperationStatus::no) {
+        const bool missing = operation->code == "not_found";
+        return problem_reply(missing ? 404 : 409, missing ? ErrorKind::not_found : ErrorKind::conflict,
+                             operation->text);
+    }
+    return json_reply(make_operation(runner_, *operation), 202);
+}
+
+HttpServerReply Service::change(const HttpServerRequest& request) {
+    const auto& parts = request.segments;
+    if (request.method != "POST" || parts.size() != 4 || parts[1] != "models")
+        return problem_reply(404, ErrorKind::not_found, "no such path: " + request.method + " " + request.path);
+    const std::string& model = parts[2];
+    const std::string& verb = parts[3];
+    if (auto unknown = unknown_model(model)) return std::move(*unknown);
+    if (auto earlier = earlier_operation(request)) return std::move(*earlier);
+    const auto audit = [&](const std::string& what) {
+        if (on_audit) on_audit(verb + " " + model + " " + what + "by uid " + std::to_string(request.peer.uid));
+    };
+    store::Operation operation{.key = request.idempotency_key, .kind = verb, .model = model};
+    if (verb == "rollback") {
+        const auto body = api::rollback_body_from_json(request.body);
+        if (!body) return error_reply(body.error());
+        core::RollbackRequested wanted{.model = model};
+        if (!body->seen_current.empty()) wanted.seen_current = Digest{body->seen_current};
+        if (!body->to.empty()) {
+            const auto to = parse_digest(body->to);
+            if (!to) return error_reply(to.error());
+            wanted.to = operation.version = *to;
+        }
+        audit(wanted.to.empty() ? "" : "to " + wanted.to.short_form() + " ");
+        return answer_operation(runner_.request(std::move(operation), [&](std::uint64_t seq) {
+            wanted.seq = seq;
+            return wanted;
+        }));
+    }
+    if (verb == "check") return answer_operation(runner_.begin_check(std::move(operation)));
+    Digest version;
+    if (const std::string text = query_text(request, "version"); !text.empty()) {
+        const auto digest = parse_digest(text);
+        if (!digest) return error_reply(digest.error());
+        version = operation.version = *digest;
+    }
+    if (verb == "pin" || verb == "unpin" || verb == "unreject") {
+        audit("");
+        return answer_operation(runner_.request(std::move(operation), [&](std::uint64_t seq) -> core::Event {
+            if (verb == "pin") return core::PinRequested{model, version, seq};
+            if (verb == "unpin") return core::UnpinRequested{model, seq};
+            return core::UnrejectRequested{model, version, seq};
+        }));
+    }
+    return problem_reply(404, ErrorKind::not_found, "no such change: " + verb);
+}
+
+}  // namespace modelguard::daemon

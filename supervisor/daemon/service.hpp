@@ -1,0 +1,54 @@
+#pragma once
+// The API: routes of both sockets, from request to the runner and back as JSON. `api.sock` reads, `control.sock` may
+// change. Not for sockets (http_server) nor for deciding (core).
+
+#include <list>
+#include <memory>
+
+#include "supervisor/daemon/http_server.hpp"
+#include "supervisor/daemon/status.hpp"
+
+namespace modelguard::daemon {
+
+class Service {
+  public:
+    Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device);
+    ~Service();
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
+
+    HttpServerHandlers handlers();
+    /// After a commit: answers those who wait for just that.
+    void wake();
+
+    std::function<void(const std::string&)> on_audit;  ///< who asked for which change
+
+  private:
+    struct Waiting {
+        std::function<std::optional<HttpServerReply>()> answer;
+        Responder responder;
+        sys::Source deadline;
+    };
+
+    HttpAdmission admit(const HttpServerRequest& request);
+    void handle(HttpServerRequest request, Responder responder);
+    HttpServerReply read(const HttpServerRequest& request, Responder& responder);
+    HttpServerReply change(const HttpServerRequest& request);
+    HttpServerReply history(const HttpServerRequest& request, Responder& responder);
+    HttpServerReply operation(const HttpServerRequest& request, Responder& responder);
+    HttpServerReply explain(const HttpServerRequest& request);
+    HttpServerReply answer_operation(Result<store::Operation> operation);
+    std::optional<HttpServerReply> earlier_operation(const HttpServerRequest& request);
+    std::optional<HttpServerReply> unknown_model(const std::string& model) const;
+    void wait(const HttpServerRequest& request, Responder& responder,
+              std::function<std::optional<HttpServerReply>()> answer);
+
+    sys::Loop& loop_;
+    Runner& runner_;
+    store::VersionStore& versions_;
+    DeviceFacts& device_;
+    std::list<Waiting> waiting_;
+    int uploads_{0};
+};
+
+}  // namespace modelguard::daemon
