@@ -9,6 +9,7 @@ namespace modelguard::core {
 Step step(const State& state, const Event& event, const Policy& policy) {
     Stepper stepper(state, policy);
     std::visit([&](const auto& happened) { stepper.on(happened); }, event);
+    stepper.mark_known_good(state, std::holds_alternative<Started>(event));
     return stepper.take();
 }
 
@@ -26,6 +27,19 @@ std::optional<Stepper::Model> Stepper::awaiting(const Answer& answer, WorkKind k
     auto model = find(answer.model);
     if (!model || model->s.work.kind != kind || model->s.work.id != answer.work_id) return std::nullopt;
     return model;
+}
+
+/// The `known-good` link follows the LKG, however it changed. After a start it is written again: the daemon may have
+/// died between the ledger and the link.
+void Stepper::mark_known_good(const State& before, bool always) {
+    for (const auto& [name, s] : state().models) {
+        const auto old = before.models.find(name);
+        const KnownGood* was = old == before.models.end() ? nullptr : lkg(old->second);
+        const KnownGood* is = lkg(s);
+        const VersionId left = was ? was->version : VersionId{};
+        const VersionId good = is ? is->version : VersionId{};
+        if (always || left != good) act(MarkKnownGood{name, good});
+    }
 }
 
 Decision& Stepper::tell(const Model& model, DecisionKind kind, const VersionId& version) {
@@ -164,6 +178,10 @@ void Stepper::drop_corrupt(const Model& model, const VersionId& version, const s
     told.blame = Blame::environment;
     told.code = "corrupt";
     told.text = "this known-good version is not intact any more and is not used: " + why;
+    if (!model.s.wish || model.s.wish->version != version) return;
+    refuse(model.name, model.s.wish->seq, version, "corrupt",
+           "the version is not intact on disk any more: deploy it again");
+    model.s.wish.reset();
 }
 
 /// Current is judged under the manifest it became known-good with, so that a new one cannot make it look broken.
@@ -214,6 +232,9 @@ void Stepper::rest(const Model& model, Phase phase) {
     s.used.waits = 0;
     s.used.switches = 0;
     if (phase == Phase::steady) {
+        // What passed last is the LKG, whichever was accepted last.
+        const auto good = std::ranges::find(s.known_good, s.current, &KnownGood::version);
+        if (good != s.known_good.end()) std::rotate(good, good + 1, s.known_good.end());
         s.code.clear();
         s.why.clear();
         s.used.reprobes = 0;
@@ -236,7 +257,32 @@ void Stepper::after_rest(const Model& model) {
         const ManifestFacts facts = *std::exchange(s.next_manifest, std::nullopt);
         offer_manifest(model, facts);
     }
-    if (is_at_rest(s.phase) && s.wish) begin_trial(model);
+    if (!is_at_rest(s.phase) || !s.wish) return;
+    // What was learned since it was wanted counts: it may have been rejected, or become current on the way back.
+    const Wish wish = *s.wish;
+    if (!is_settled_without_trial(model, wish)) return begin_trial(model);
+    s.wish.reset();
+    if (s.phase == Phase::kept) s.phase = Phase::empty;
+}
+
+/// True: a wish for this version has its answer already, and was given it.
+bool Stepper::is_settled_without_trial(const Model& model, const Wish& wish) {
+    const ModelState& s = model.s;
+    if (const Rejection* rejection = find_rejection(s, wish.version, s.manifest.rev)) {
+        refuse(model.name, wish.seq, wish.version, "rejected",
+               "this version was rejected (" + rejection->code + ") and is not tried again; unreject lifts it");
+        return true;
+    }
+    if (!s.pinned.empty() && s.pinned != wish.version) {
+        refuse(model.name, wish.seq, wish.version, "pinned", "the model is pinned to another version; unpin it first");
+        return true;
+    }
+    if (s.phase != Phase::steady || s.current != wish.version) return false;
+    Decision& told = tell(model, DecisionKind::accepted, wish.version);
+    told.seq = wish.seq;
+    told.code = "already_current";
+    told.text = "this version is current and known-good already";
+    return true;
 }
 
 // ---- start and boot ----------------------------------------------------------------------------------------------
@@ -262,6 +308,8 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
         act(StartTimer{model.name, timer, duration_of(model, timer)});
 
     const bool on_the_way = s.phase == Phase::switching || s.phase == Phase::reverting;
+    if (on_the_way) s.current = link;  // the switch may have moved it before the daemon died
+    if (s.phase == Phase::switching && s.trial->abort) return aborted_switch_ended(model);
     if (!on_the_way && link != s.current) {
         // Somebody else moved the link, or the ledger is older than the disk: the ledger decides.
         if (s.phase == Phase::trial || s.phase == Phase::soaking) {
@@ -283,7 +331,6 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
         (s.phase == Phase::switching || s.phase == Phase::trial || s.phase == Phase::soaking)) {
         s.trial->boots += 1;
         if (s.trial->boots > policy_.boots_in_trial) {
-            if (s.phase == Phase::switching) s.current = link;
             return begin_revert(model, Cause::candidate_failed, "boots", {});
         }
     }
@@ -394,26 +441,18 @@ void Stepper::on(const VersionWanted& event) {
     ModelState& s = model.s;
     if (!s.managed)
         return refuse(model.name, event.seq, event.version, "unmanaged", "the model has no manifest; apply one first");
-    if (const Rejection* rejection = find_rejection(s, event.version, s.manifest.rev))
-        return refuse(model.name, event.seq, event.version, "rejected",
-                      "this version was rejected (" + rejection->code + ") and is not tried again; unreject lifts it");
-    if (!s.pinned.empty() && s.pinned != event.version)
-        return refuse(model.name, event.seq, event.version, "pinned",
-                      "the model is pinned to another version; unpin it first");
-    if (s.phase == Phase::steady && s.current == event.version) {
-        Decision& told = tell(model, DecisionKind::accepted, event.version);
-        told.seq = event.seq;
-        told.code = "already_current";
-        told.text = "this version is current and known-good already";
-        return;
-    }
+    const Wish wish{event.version, event.seq, event.origin};
+    if (is_settled_without_trial(model, wish)) return;
     if (s.wish) drop_wish(model, "newer_wish");
     const bool in_trial = s.trial && s.trial->kind == TrialKind::version;
     if (in_trial && s.trial->version == event.version && !s.trial->abort) {
-        s.trial->seq = event.seq;  // the same question again: one answer for both
+        Decision& told = tell(model, DecisionKind::superseded, event.version);
+        told.seq = std::exchange(s.trial->seq, event.seq);
+        told.code = "asked_again";
+        told.text = "the same version was asked for again while it is on trial: the newer request gets the answer";
         return;
     }
-    s.wish = Wish{event.version, event.seq, event.origin};
+    s.wish = wish;
     tell(model, DecisionKind::kept, event.version).text = "complete and verified; it is tried next";
     if (in_trial && !s.trial->abort) abort_trial(model, Cause::superseded, "newer_wish");
     if (s.phase == Phase::empty) s.phase = Phase::kept;
@@ -438,30 +477,31 @@ void Stepper::on(const RollbackRequested& event) {
         return no("conflict", "current is another version than the one you saw; look again and decide anew");
     if (!s.pinned.empty()) return no("pinned", "the model is pinned; unpin it first");
     if (s.waits_for_os) return no("conflict", "an OS rollback for this model is under way; wait for it");
+    const bool candidate_on_its_way = s.trial && s.phase == Phase::switching;
+    const VersionId& left = candidate_on_its_way ? s.trial->version : s.current;
     VersionId target = event.to;
     if (target.empty()) {
-        if (s.current_by_rollback)
+        if (s.current_by_rollback && !candidate_on_its_way)
             return no("choose", "current was itself reached by a rollback; say which version with --to");
         const auto good = std::ranges::find_if(s.known_good.rbegin(), s.known_good.rend(),
-                                               [&](const KnownGood& k) { return k.version != s.current; });
+                                               [&](const KnownGood& k) { return k.version != left; });
         if (good == s.known_good.rend())
             return no("no_known_good", "there is no other known-good version to go back to");
         target = good->version;
     }
     if (!find_known_good(s, target)) return no("not_known_good", "the version to go back to is not known-good here");
-    if (target == s.current && s.phase != Phase::switching)
-        return no("already_current", "this version is current already");
+    if (target == left) return no("already_current", "this version is current already");
 
     std::vector<CheckReport> none;
     const auto tell_candidate_left = [&] {
         Decision& told = tell(model, DecisionKind::rejected, s.trial->version);
-        told.seq = s.trial->seq;
+        told.seq = std::exchange(s.trial->seq, 0);
         told.serving = target;
         told.blame = Blame::operator_;
         told.code = "manual";
         told.text = "an operator rolled it back during its trial";
     };
-    if (s.trial && s.phase == Phase::switching) {  // the switch ends first, then everything goes back
+    if (candidate_on_its_way) {  // the switch ends first, then everything goes back
         tell_candidate_left();
         prepare_revert(model, Cause::manual, target, event.seq, "manual", none);
         reject(model, s.trial->version, {}, "manual");
@@ -537,7 +577,7 @@ void Stepper::on(const VersionVerified& event) {
     if (model.s.phase == Phase::baselining) {
         if (event.intact) return begin_work(model, WorkKind::judge);
         drop_corrupt(model, event.version, event.why);
-        return go_preflight(model);
+        return current_is_corrupt(model);
     }
     if (event.intact) return begin_work(model, WorkKind::switch_version);
     drop_corrupt(model, event.version, event.why);

@@ -93,15 +93,7 @@ void Stepper::preflight_verdict(const Model& model, const Verdict& verdict) {
 void Stepper::switched_forward(const Model& model, const SwitchDone& done) {
     ModelState& s = model.s;
     if (done.link_moved || done.result == SwitchResult::done) s.current = s.trial->version;
-    if (s.trial->abort) {
-        if (s.current != s.trial->version && *s.trial->abort != Cause::manual) {
-            const bool superseded = *s.trial->abort == Cause::superseded;
-            const std::string code = s.revert->code;
-            return end_before_switch(model, superseded ? DecisionKind::superseded : DecisionKind::undecided,
-                                     Blame::none, code, {});
-        }
-        return launch_revert(model);
-    }
+    if (s.trial->abort) return aborted_switch_ended(model);
     CheckReport report{.check = "switch", .kind = "switch", .verdict = VerdictKind::fail, .text = done.why};
     switch (done.result) {
         case SwitchResult::done: {
@@ -122,6 +114,16 @@ void Stepper::switched_forward(const Model& model, const SwitchDone& done) {
     }
     // Several times in a row with this version. Whether it is to blame, the re-check of the LKG will show.
     trial_failed(model, {report}, "switch_failed");
+}
+
+/// The trial was ended while its switch was in flight, and now it is known where current points.
+void Stepper::aborted_switch_ended(const Model& model) {
+    ModelState& s = model.s;
+    if (s.current == s.trial->version || *s.trial->abort == Cause::manual) return launch_revert(model);
+    const bool superseded = *s.trial->abort == Cause::superseded;
+    const std::string code = s.revert->code;
+    tell_joined(model, DecisionKind::rolled_back);
+    end_before_switch(model, superseded ? DecisionKind::superseded : DecisionKind::undecided, Blame::none, code, {});
 }
 
 void Stepper::go_trial(const Model& model) {
@@ -231,7 +233,6 @@ void Stepper::accept(const Model& model) {
     told.seq = trial.seq;
     told.reports = trial.reports;
     told.text = "it passed its trial and its soak: it is the known-good version now";
-    act(MarkKnownGood{model.name, trial.version});
     s.used = Used{};
     stop_timer(model, Timer::calm);
     rest(model, Phase::steady);

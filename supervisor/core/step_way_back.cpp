@@ -155,7 +155,6 @@ void Stepper::cleared(const Model& model) {
     }
     tell(model, DecisionKind::cleared, left).code = revert.code;
     tell_joined(model, DecisionKind::cleared);
-    act(MarkKnownGood{model.name, lkg(s) ? lkg(s)->version : VersionId{}});
     s.current_by_rollback = false;
     settle(model, Phase::empty, revert.code, "no known-good version; " + first_reason(revert.reports));
     after_rest(model);
@@ -183,6 +182,7 @@ void Stepper::tell_joined(const Model& model, DecisionKind kind) {
         Decision& told = tell(model, kind, model.s.revert->left.empty() ? VersionId{} : model.s.revert->left.front());
         told.seq = seq;
         told.code = "joined";
+        told.text = "a way back was under way already: this request has its answer";
         told.blame = Blame::operator_;
     }
 }
@@ -255,11 +255,7 @@ void Stepper::way_back_works(const Model& model) {
     told.code = revert.code;
     told.text = "the version gone back to serves and passes";
     tell_joined(model, DecisionKind::rolled_back);
-    // What passed last is the LKG, whichever was accepted last.
-    const auto good = std::ranges::find(s.known_good, s.current, &KnownGood::version);
-    if (good != s.known_good.end()) std::rotate(good, good + 1, s.known_good.end());
     s.current_by_rollback = revert.cause == Cause::manual;
-    act(MarkKnownGood{model.name, s.current});
     rest(model, Phase::steady);
     note_pass_here(model);
     after_rest(model);
@@ -304,6 +300,20 @@ void Stepper::way_back_fails(const Model& model, const std::vector<CheckReport>&
     tell_joined(model, DecisionKind::degraded);
     settle(model, Phase::degraded, "environment", why);
     after_rest(model);
+}
+
+/// What serves is no longer what was verified. An older known-good takes its place; a wish waits its turn meanwhile.
+void Stepper::current_is_corrupt(const Model& model) {
+    ModelState& s = model.s;
+    if (s.trial) s.wish = Wish{s.trial->version, s.trial->seq, Origin::command};
+    s.trial.reset();
+    if (!s.pinned.empty() || s.known_good.empty())
+        return hold(model, Blame::environment, "corrupt",
+                    s.pinned.empty() ? "what serves is corrupt on disk, and there is no other known-good version"
+                                     : "the pinned version is corrupt on disk",
+                    {});
+    prepare_revert(model, Cause::restore, s.known_good.back().version, 0, "corrupt", {});
+    launch_revert(model);
 }
 
 void Stepper::hold(const Model& model, Blame blame, std::string code, std::string why,

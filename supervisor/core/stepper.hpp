@@ -33,6 +33,8 @@ class Stepper {
     void on(const OsRollbackRequested&);
     void on(const OsActionDone&);
 
+    /// Adds the MarkKnownGood actions that follow from the step.
+    void mark_known_good(const State& before, bool always);
     Step take() { return std::move(step_); }
 
   private:
@@ -71,6 +73,8 @@ class Stepper {
     void rest(const Model& model, Phase phase);
     void settle(const Model& model, Phase phase, std::string code, std::string why);
     void after_rest(const Model& model);
+    bool is_settled_without_trial(const Model& model, const Wish& wish);
+    void current_is_corrupt(const Model& model);
     void drop_wish(const Model& model, std::string code);
     void offer_manifest(const Model& model, const ManifestFacts& facts);
 
@@ -95,6 +99,7 @@ class Stepper {
                            const std::vector<CheckReport>& reports);
     void abort_trial(const Model& model, Cause cause, std::string code);
     void switched_forward(const Model& model, const SwitchDone& done);
+    void aborted_switch_ended(const Model& model);
 
     // ---- back (step_way_back.cpp)
     void prepare_revert(const Model& model, Cause cause, const VersionId& target, std::uint64_t seq, std::string code,
