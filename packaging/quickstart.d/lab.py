@@ -27,6 +27,13 @@ serve:
   period: 2s
 checks:
 - {{name: ready, kind: ready}}
+- name: latency
+  kind: latency
+  canary: canary/digits.jsonl
+  percentile: 95
+  max: {limit_ms}ms
+  samples: 100
+  input: {{name: predict, datatype: FP32, shape: ["1", "64"]}}
 - name: accuracy
   kind: accuracy
   canary: canary/digits.jsonl
@@ -35,13 +42,6 @@ checks:
   max_drop: 0.02
   input: {{name: predict, datatype: FP32, shape: ["1", "64"]}}
   output: {{name: predict_proba, reduce: argmax}}
-- name: latency
-  kind: latency
-  canary: canary/digits.jsonl
-  percentile: 95
-  max: {limit_ms}ms
-  samples: 100
-  input: {{name: predict, datatype: FP32, shape: ["1", "64"]}}
 trial: {{deadline: 60s, soak: 2s}}
 """
 
