@@ -23,15 +23,15 @@ struct HistoryEntry {
 
 enum class OperationStatus { running, done, no, failed };  ///< no: carried out and the answer is no
 struct Operation {
-    std::uint64_t seq{0};          ///< as in core's wishes; the operation id of the API
-    std::string key;               ///< Idempotency-Key; empty: none
-    std::string kind;              ///< deploy, rollback, check, pin, unpin, unreject
+    std::uint64_t seq{0};  ///< as in core's wishes; the operation id of the API
+    std::string key;       ///< Idempotency-Key; empty: none
+    std::string kind;      ///< deploy, rollback, check, pin, unpin, unreject
     std::string model;
     Digest version;
     OperationStatus status{OperationStatus::running};
     std::string code;
     std::string text;
-    std::string result;            ///< JSON text, or empty
+    std::string result;  ///< JSON text, or empty
     std::int64_t begun_wall_usec{0};
     std::int64_t ended_wall_usec{0};
 };
@@ -40,16 +40,16 @@ std::string_view to_word(OperationStatus);
 struct StoredManifest {
     std::string model;
     std::string rev;
-    std::string text;      ///< as the author wrote it
-    std::string file;      ///< its name for error messages
+    std::string text;  ///< as the author wrote it
+    std::string file;  ///< its name for error messages
     core::Origin origin{core::Origin::file};
 };
 
 struct StoredTimer {
-    std::string model;     ///< empty: the device
+    std::string model;  ///< empty: the device
     core::Timer timer{core::Timer::retry};
     Usec duration{0};
-    Usec elapsed{0};       ///< up to `since` on boot `boot_id`, earlier boots added up
+    Usec elapsed{0};  ///< up to `since` on boot `boot_id`, earlier boots added up
     std::string boot_id;
     Instant since;
 };
@@ -67,17 +67,18 @@ struct Measurement {
     std::string measurement;
 };
 
-/// One transaction. What is nullptr or empty is left as it is.
+/// One transaction. What is nullptr or empty is left as it is, but a model that leaves the state takes its manifests,
+/// timers and measurements with it (its versions stay until forgotten: their files are still there).
 struct Changes {
-    const core::State* state{nullptr};             ///< rows that differ from the last commit are written
-    std::vector<HistoryEntry> history;             ///< numbers are assigned by commit()
-    std::vector<Operation> operations;             ///< inserted or replaced by seq
-    std::vector<StoredManifest> manifests;         ///< inserted or replaced by (model, rev)
-    std::vector<StoredVersion> versions;           ///< inserted or replaced by (model, digest)
+    const core::State* state{nullptr};      ///< rows that differ from the last commit are written
+    std::vector<HistoryEntry> history;      ///< numbers are assigned by commit()
+    std::vector<Operation> operations;      ///< inserted or replaced by seq
+    std::vector<StoredManifest> manifests;  ///< inserted or replaced by (model, rev)
+    std::vector<StoredVersion> versions;    ///< inserted or replaced by (model, digest)
     std::vector<std::pair<std::string, Digest>> forgotten_versions;
-    std::vector<StoredTimer> timers;               ///< inserted or replaced by (model, timer)
+    std::vector<StoredTimer> timers;  ///< inserted or replaced by (model, timer)
     std::vector<std::pair<std::string, core::Timer>> stopped_timers;
-    std::vector<Measurement> measurements;         ///< replaces all of that model's other trials
+    std::vector<Measurement> measurements;  ///< replaces all of that model's other trials
 };
 
 struct Loaded {
@@ -86,24 +87,26 @@ struct Loaded {
     std::vector<StoredVersion> versions;
     std::vector<StoredTimer> timers;
     std::vector<Operation> open_operations;
-    std::vector<std::string> notes;   ///< what was unknown or damaged and how it was read, for the operator
-    bool rebuilt{false};              ///< the database was unreadable and set aside; the state is empty
+    std::vector<std::string> notes;  ///< what was unknown or damaged and how it was read, for the operator
+    bool rebuilt{false};             ///< the database was unreadable and set aside; the state is empty
 };
 
 class Ledger {
   public:
-    /// Opens or creates. A file that does not verify is set aside as state.db.broken-N and a fresh one made (loaded.rebuilt).
-    /// denied/io: cannot be opened at all (another daemon holds it: conflict).
+    /// Opens or creates. A file that does not verify is set aside as state.db.broken-N and a fresh one made
+    /// (loaded.rebuilt). denied/io: cannot be opened at all (another daemon holds it: conflict).
     static Result<std::unique_ptr<Ledger>> open(const sys::Path& file, Loaded& loaded);
     virtual ~Ledger() = default;
 
-    /// Durable on return; all or nothing. Returns the history numbers given. io: nothing was kept, and the ledger is closed:
-    /// every later call fails with io until reopen() succeeds (a failed fsync is never retried on the same handle).
+    /// Durable on return; all or nothing. Returns the history numbers given. io: nothing was kept, and the ledger is
+    /// closed: every later call fails with io until reopen() succeeds (a failed fsync is never retried on the same
+    /// handle).
     virtual Result<std::vector<std::int64_t>> commit(const Changes& changes) = 0;
     virtual Result<void> reopen() = 0;
 
     /// Newest first; `model` empty: all; entries with number > after.
-    virtual Result<std::vector<HistoryEntry>> history(const std::string& model, std::int64_t after, std::size_t limit) = 0;
+    virtual Result<std::vector<HistoryEntry>> history(const std::string& model, std::int64_t after,
+                                                      std::size_t limit) = 0;
     virtual Result<std::optional<Operation>> operation(std::uint64_t seq) = 0;
     virtual Result<std::optional<Operation>> operation_by_key(const std::string& key) = 0;
     virtual Result<std::vector<Measurement>> measurements(const std::string& model, std::uint64_t trial_id) = 0;
@@ -111,8 +114,8 @@ class Ledger {
     virtual std::uint64_t commits() const = 0;
 };
 
-/// core::State as JSON text and back; unknown words follow DESIGN.md section 6 (an unknown phase is to be reverted to the LKG)
-/// and are named in `notes`.
+/// core::State as JSON text and back; unknown words follow DESIGN.md section 6 (an unknown phase is to be reverted to
+/// the LKG) and are named in `notes`.
 std::string model_state_to_json(const core::ModelState& state);
 Result<core::ModelState> model_state_from_json(std::string_view json, std::vector<std::string>& notes);
 std::string os_state_to_json(const core::OsState& state);
@@ -120,7 +123,8 @@ Result<core::OsState> os_state_from_json(std::string_view json, std::vector<std:
 std::string decision_to_json(const core::Decision& decision);
 Result<core::Decision> decision_from_json(std::string_view json);
 
-/// Writes `status_json` and a checksum line to state.bak.{0,1} in turn. Blocks for two fsyncs.
+/// Writes `status_json` (one line) and the line `sha256:<hex of it> <number>` to state.bak.{0,1} in turn, by the parity
+/// of `number`. Blocks for two fsyncs.
 Result<void> write_backup(const Places& places, std::string_view status_json, std::uint64_t number);
 
 }  // namespace modelguard::store

@@ -1,7 +1,7 @@
 #pragma once
-// Versions on disk: import, digest, verification, listing, removal (DESIGN.md section 6). Imports and hashing run in child
-// processes of the daemon's own executable (`modelguardd --child-import`, `--child-hash`), never on the loop.
-// Not for which version is current or good: that is core's State in the ledger.
+// Versions on disk: import, digest, verification, listing, removal (DESIGN.md section 6). Imports and hashing run in
+// child processes of the daemon's own executable (`modelguardd --child-import`, `--child-hash`), never on the loop. Not
+// for which version is current or good: that is core's State in the ledger.
 
 #include <cstdint>
 #include <functional>
@@ -18,9 +18,9 @@ namespace modelguard::store {
 
 /// Where everything is. `root` empty: the system's own places.
 struct Places {
-    sys::Path state;     ///< /var/lib/modelguard        or ROOT/var/lib/modelguard
-    sys::Path runtime;   ///< /run/modelguard            or ROOT/run/modelguard
-    sys::Path config;    ///< /etc/modelguard            or ROOT/etc/modelguard
+    sys::Path state;    ///< /var/lib/modelguard        or ROOT/var/lib/modelguard
+    sys::Path runtime;  ///< /run/modelguard            or ROOT/run/modelguard
+    sys::Path config;   ///< /etc/modelguard            or ROOT/etc/modelguard
     bool rooted{false};
 
     sys::Path models() const { return state / "models"; }
@@ -35,9 +35,9 @@ struct Places {
 Places places_under(const sys::Path& root);
 
 struct ImportLimits {
-    std::uint64_t max_bytes{64ull << 30};      ///< unpacked
+    std::uint64_t max_bytes{64ull << 30};  ///< unpacked
     std::uint64_t max_entries{100'000};
-    std::uint64_t max_ratio{1'000};            ///< unpacked to packed, judged from 1 MiB unpacked on
+    std::uint64_t max_ratio{1'000};  ///< unpacked to packed, judged from 1 MiB unpacked on
     std::size_t max_path{1024};
     std::size_t max_depth{32};
     std::uint64_t reserve_bytes{64ull << 20};  ///< free space that an import must leave, so that the way back works
@@ -51,7 +51,8 @@ struct VersionInfo {
     std::uint64_t bytes{0};
     std::uint64_t files{0};
     std::int64_t imported_wall_usec{0};
-    std::string stamps;          ///< opaque: (ino, size, mtime, ctime) of each file as the full hash saw it, dev with its boot id
+    std::string
+        stamps;  ///< opaque: (ino, size, mtime, ctime) of each file as the full hash saw it, dev with its boot id
 };
 
 /// An import under way; dropping it kills the child and removes its staging.
@@ -66,15 +67,21 @@ class Import {
 class VersionStore {
   public:
     /// Makes the directories (0755 models/, 0700 staging/) and removes what dead imports left in staging/.
-    static Result<std::unique_ptr<VersionStore>> open(sys::Loop& loop, Places places, ImportLimits limits, sys::Path self_exe);
+    static Result<std::unique_ptr<VersionStore>> open(sys::Loop& loop, Places places, ImportLimits limits,
+                                                      sys::Path self_exe);
     virtual ~VersionStore() = default;
 
-    /// Starts an import of a tar stream (plain, gz, zst) into `model`. `done` comes once: the version, complete, fsynced and
-    /// in place (or already there and re-verified), or why not, naming the entry. invalid_config: hostile or broken bundle;
-    /// io with ENOSPC: no space. Nothing is left behind on error.
-    virtual Result<std::unique_ptr<Import>> begin_import(const std::string& model, std::function<void(Result<VersionInfo>)> done) = 0;
+    /// Starts an import of a tar stream (plain, gz, zst) into `model`. `done` comes once: the version, complete,
+    /// fsynced and in place (or already there and re-verified), or why not, naming the entry. invalid_config: hostile
+    /// or broken bundle; io with ENOSPC: no space. Nothing is left behind on error.
+    virtual Result<std::unique_ptr<Import>> begin_import(const std::string& model,
+                                                         std::function<void(Result<VersionInfo>)> done) = 0;
 
-    struct Verified { bool intact{false}; std::string why; std::string stamps; };
+    struct Verified {
+        bool intact{false};
+        std::string why;
+        std::string stamps;
+    };
     /// Re-hashes the version fully, or with `stamps` not empty compares them first and hashes only on a difference.
     /// `intact` false with `why` where the tree is not what its name says; an Error where that could not be found out.
     virtual sys::Process verify(const std::string& model, const Digest& digest, const std::string& stamps,
@@ -87,8 +94,8 @@ class VersionStore {
     virtual const Places& places() const = 0;
 };
 
-/// The digest of a directory tree as section 6 defines it: sha256 of `<x|-> SP size SP sha256-hex SP path NUL` sorted bytewise by
-/// path. Blocks. invalid_config where the tree holds anything but regular files and directories.
+/// The digest of a directory tree as section 6 defines it: sha256 of `<x|-> SP size SP sha256-hex SP path NUL` sorted
+/// bytewise by path. Blocks. invalid_config where the tree holds anything but regular files and directories.
 Result<Digest> digest_tree(const sys::Path& tree);
 
 /// Entry points of the child processes; each returns the exit status. See versions.cpp for the pipe format.

@@ -1,0 +1,266 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "supervisor/store/ledger_tables.hpp"
+#include "supervisor/store/sqlite_ledger.hpp"
+#include "supervisor/store/tree.hpp"
+
+namespace modelguard::store {
+
+namespace {
+constexpr int kBrokenKept = 5;  // more of them tell nobody anything, and each may be as large as the ledger
+}  // namespace
+
+Result<void> SqliteLedger::open_database() {
+    in_transaction_ = false;
+    MG_TRY(database_, Database::open(file_));
+    MG_TRY(page_bytes_, database_->number("PRAGMA page_size"));
+    // From here on the log holds our own commits only, so that a failed one can be cut off again.
+    MG_TRY([[maybe_unused]] const bool all, database_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE));
+    log_bytes_ = 0;
+    return {};
+}
+
+/// An empty file becomes a ledger; another program's file, or one whose structure is damaged, is no ledger.
+Result<void> SqliteLedger::check_identity(Loaded& loaded) {
+    MG_TRY(const std::int64_t tables, database_->number("SELECT count(*) FROM sqlite_master"));
+    MG_TRY(const std::int64_t application, database_->number("PRAGMA application_id"));
+    MG_TRY(const std::int64_t version, database_->number("PRAGMA user_version"));
+    if (tables == 0 && application == 0) {
+        const std::string make = std::string("BEGIN IMMEDIATE;") + tables::kSchema +
+                                 "PRAGMA application_id=" + std::to_string(tables::kApplicationId) +
+                                 ";PRAGMA user_version=" + std::to_string(tables::kSchemaVersion) + ";COMMIT;";
+        MG_CHECK(database_->run(make.c_str()));
+        note_log_size();
+        return {};
+    }
+    if (application != tables::kApplicationId)
+        return fail(ErrorKind::malformed_reply, "it is not a ledger of modelguard");
+    if (version > tables::kSchemaVersion)
+        loaded.notes.push_back("the ledger was written by a newer release (schema " + std::to_string(version) +
+                               "); what this release does not know is left alone");
+    MG_TRY(Cursor check, database_->query("PRAGMA quick_check(1)", {}));
+    MG_TRY(const bool answered, check.next());
+    if (!answered || check.text(0) != "ok")
+        return fail(ErrorKind::malformed_reply, "quick_check: " + printable(answered ? check.text(0) : "no answer"));
+    return {};
+}
+
+/// Every row must be intact and all must be there: a state with a hole in it would be acted upon.
+Result<void> SqliteLedger::load_state(Loaded& loaded) {
+    const auto damaged = [](std::string why) { return fail(ErrorKind::malformed_reply, "state: " + std::move(why)); };
+    MG_TRY(Cursor rows, database_->query(tables::kSelectState, {}));
+    std::uint64_t models_stated = 0;
+    bool has_device = false;
+    bool has_os = false;
+    for (;;) {
+        MG_TRY(const bool more, rows.next());
+        if (!more) break;
+        const std::string key(rows.text(0));
+        const std::string json(rows.text(1));
+        if (!rows.is_intact("state")) return damaged("row '" + printable(key) + "' is damaged");
+        std::vector<std::string> notes;
+        if (key == tables::kOsKey) {
+            MG_TRY(loaded.state.os, os_state_from_json(json, notes));
+            has_os = true;
+        } else if (key == tables::kDeviceKey) {
+            auto device = nlohmann::json::parse(json, nullptr, false);
+            if (!device.is_object() || !device["next_id"].is_number_unsigned() ||
+                !device["models"].is_number_unsigned())
+                return damaged("row 'device' is not what it should be");
+            loaded.state.next_id = device["next_id"];
+            models_stated = device["models"];
+            has_device = true;
+        } else if (key.starts_with(tables::kModelPrefix)) {
+            const std::string model = key.substr(tables::kModelPrefix.size());
+            MG_TRY(loaded.state.models[model], with_context(model_state_from_json(json, notes), model));
+            for (std::string& note : notes)
+                note.insert(0, "model " + model + ": ");
+        } else {
+            loaded.notes.push_back("state: unknown row '" + printable(key) + "'; left alone");
+            continue;
+        }
+        loaded.notes.insert(loaded.notes.end(), notes.begin(), notes.end());
+        state_texts_[key] = json;
+    }
+    if (state_texts_.empty()) return {};  // nothing was committed yet
+    if (!has_device || !has_os || models_stated != loaded.state.models.size()) return damaged("rows are missing");
+    state_ = loaded.state;
+    return {};
+}
+
+/// Takes no entry into memory, only its number; damaged ones are dropped, since nothing is decided by them.
+Result<void> SqliteLedger::load_history(Loaded& loaded) {
+    history_ = {};
+    std::vector<std::int64_t> damaged;
+    {
+        MG_TRY(Cursor rows, database_->query(std::string(tables::kSelectHistory) + " ORDER BY number", {}));
+        for (;;) {
+            MG_TRY(const bool more, rows.next());
+            if (!more) break;
+            const std::int64_t number = rows.integer(0);
+            if (rows.is_intact("history")) {
+                history_.add(number, std::string(rows.text(3)), rows.text(4).size());
+            } else {
+                damaged.push_back(number);
+                history_.skip(number);
+            }
+        }
+    }
+    for (const std::int64_t number : damaged) {
+        loaded.notes.push_back("history: entry " + std::to_string(number) + " was damaged and is dropped");
+        MG_CHECK(database_->execute("DELETE FROM history WHERE number=?", Row().integer(number)));
+    }
+    return {};
+}
+
+struct SqliteLedger::TableLoader {
+    const char* table;
+    std::string select;
+    const char* erase;  ///< by the key columns, as texts
+    int key_columns;
+    std::function<void(const Cursor&)> take;
+};
+
+/// Reads the rows of one table; damaged ones are dropped by their key, with a note.
+Result<void> SqliteLedger::load_table(const TableLoader& loader, Loaded& loaded) {
+    std::vector<std::vector<std::string>> damaged;
+    {
+        MG_TRY(Cursor rows, database_->query(loader.select, {}));
+        for (;;) {
+            MG_TRY(const bool more, rows.next());
+            if (!more) break;
+            if (rows.is_intact(loader.table)) {
+                loader.take(rows);
+                continue;
+            }
+            auto& key = damaged.emplace_back();
+            for (int column = 0; column < loader.key_columns; ++column)
+                key.emplace_back(rows.text(column));
+        }
+    }
+    for (const auto& key : damaged) {
+        Row parameters;
+        std::string shown;
+        for (const std::string& part : key) {
+            parameters.text(part);
+            shown += (shown.empty() ? "" : ", ") + printable(part);
+        }
+        loaded.notes.push_back(std::string(loader.table) + ": row (" + shown + ") was damaged and is dropped");
+        MG_CHECK(database_->execute(loader.erase, parameters));
+    }
+    return {};
+}
+
+Result<void> SqliteLedger::load_tables(Loaded& loaded) {
+    operations_ = 0;
+    const TableLoader loaders[] = {
+        {"manifests", std::string(tables::kSelectManifests) + " ORDER BY added",
+         "DELETE FROM manifests WHERE model=? AND rev=?", 2,
+         [&](const Cursor& row) { loaded.manifests.push_back(tables::read_manifest(row, loaded.notes)); }},
+        {"versions", tables::kSelectVersions, "DELETE FROM versions WHERE model=? AND digest=?", 2,
+         [&](const Cursor& row) {
+             if (auto version = tables::read_version(row, loaded.notes)) loaded.versions.push_back(std::move(*version));
+         }},
+        {"timers", tables::kSelectTimers, "DELETE FROM timers WHERE model=? AND timer=?", 2,
+         [&](const Cursor& row) {
+             if (auto timer = tables::read_timer(row, loaded.notes)) loaded.timers.push_back(std::move(*timer));
+         }},
+        {"measurements", tables::kSelectMeasurements,
+         "DELETE FROM measurements WHERE model=? AND trial_id=CAST(? AS INTEGER) AND check_name=?", 3,
+         [](const Cursor&) {}},
+        {"operations", std::string(tables::kSelectOperations) + " ORDER BY seq",
+         "DELETE FROM operations WHERE seq=CAST(? AS INTEGER)", 1,
+         [&](const Cursor& row) {
+             ++operations_;
+             Operation operation = tables::read_operation(row);
+             if (operation.status == OperationStatus::running) loaded.open_operations.push_back(std::move(operation));
+         }},
+    };
+    Result<void> result;
+    for (const TableLoader& loader : loaders) {
+        Result<void> read = load_table(loader, loaded);
+        if (read) continue;
+        if (read.error().kind != ErrorKind::malformed_reply) return read;
+        loaded.notes.push_back(std::string(loader.table) + ": could not be read to its end: " + read.error().what);
+        if (result) result = std::move(read);
+    }
+    return result;
+}
+
+Result<void> SqliteLedger::open_and_load(Loaded& loaded) {
+    state_texts_.clear();
+    state_.reset();
+    state_is_whole_ = false;
+    MG_CHECK(open_database());
+    const Result<void> sound = check_identity(loaded);
+    if (!sound && sound.error().kind != ErrorKind::malformed_reply) return sound;
+    // The structure may be damaged elsewhere than in the state: its rows tell by their checksums.
+    MG_CHECK(load_state(loaded));
+    state_is_whole_ = !state_texts_.empty();
+    MG_CHECK(load_tables(loaded));
+    MG_CHECK(sound);
+    return load_history(loaded);
+}
+
+std::int64_t SqliteLedger::last_history_number() {
+    if (!database_) return 0;
+    const Result<std::int64_t> number = database_->number("SELECT coalesce(max(number), 0) FROM history");
+    return number ? *number : 0;
+}
+
+Result<void> SqliteLedger::set_aside(Loaded& loaded) {
+    if (database_) database_->abandon();
+    database_.reset();
+    int number = 0;
+    while (number + 1 < kBrokenKept && ::access(beside(".broken-" + std::to_string(number)).c_str(), F_OK) == 0)
+        ++number;
+    const sys::Path aside = beside(".broken-" + std::to_string(number));
+    for (const char* part : {"", "-wal", "-journal"}) {
+        sys::Path aside_part = aside;
+        aside_part += part;
+        if (::rename(beside(part).c_str(), aside_part.c_str()) != 0 && errno != ENOENT)
+            return fail_errno("set the damaged ledger aside as " + aside.string(), errno);
+    }
+    MG_CHECK(sys::fsync_directory(file_.parent_path()));
+    loaded.notes.push_back("the ledger was damaged and is kept as " + aside.filename().string());
+    return {};
+}
+
+Result<std::unique_ptr<Ledger>> Ledger::open(const sys::Path& file, Loaded& loaded) {
+    loaded = {};
+    auto ledger = std::make_unique<SqliteLedger>(file);
+    Result<void> opened = ledger->open_and_load(loaded);
+    if (opened) return ledger;
+    if (opened.error().kind != ErrorKind::malformed_reply) return std::unexpected(std::move(opened).error());
+
+    const bool state_is_whole = ledger->state_is_whole();
+    Loaded read = state_is_whole ? std::move(loaded) : Loaded{};
+    loaded = {};
+    read.notes.push_back(opened.error().what);
+    const std::int64_t last_number = ledger->last_history_number();
+    MG_CHECK(ledger->set_aside(read));
+    ledger = std::make_unique<SqliteLedger>(file);
+    Loaded fresh;
+    MG_CHECK(ledger->open_and_load(fresh));
+    ledger->continue_history_after(last_number);
+    if (state_is_whole) {
+        // The damage is in the history or between the rows: what the device is and knows is carried over.
+        read.notes.push_back(
+            "the state was read whole and is carried over with what else could be read; the history begins anew");
+        Changes changes{
+            .state = &read.state, .manifests = read.manifests, .versions = read.versions, .timers = read.timers};
+        changes.operations = read.open_operations;
+        MG_TRY([[maybe_unused]] const auto none, ledger->commit(changes));
+    } else {
+        read.rebuilt = true;
+    }
+    loaded = std::move(read);
+    return ledger;
+}
+
+}  // namespace modelguard::store
