@@ -110,6 +110,18 @@ TEST_F(Latency, a_model_that_hangs_is_too_slow_within_seconds) {
     EXPECT_LT(sys::boottime_now() - began, seconds(8));
 }
 
+TEST_F(Latency, a_model_that_hangs_fails_even_where_the_percentile_forgives_many) {
+    control(R"({"mode": "hang", "after": 5})");
+    ParamMap median = params(200);
+    median.emplace("percentile", number(50));
+    median.emplace("max", duration(milliseconds(50)));
+    const CheckOutcome outcome = run("latency", median);
+    EXPECT_EQ(outcome.verdict, VerdictKind::fail);
+    EXPECT_EQ(outcome.code, "errors");
+    EXPECT_EQ(outcome.text, "3 requests in a row had no answer within 1s");
+    EXPECT_EQ(outcome.probes, 8);
+}
+
 TEST_F(Latency, slower_than_the_lkg_fails) {
     const std::string lkg = baseline_of(milliseconds(10));
     context_->baseline = &lkg;
