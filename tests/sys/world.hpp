@@ -31,6 +31,15 @@ inline bool run_until(Loop& loop, const std::function<bool()>& holds, Usec limit
     return true;
 }
 
+/// The same for what no event tells of (a file of a foreign process, say): looks again each millisecond.
+inline bool poll_until(Loop& loop, const std::function<bool()>& holds, Usec limit = std::chrono::seconds(20)) {
+    const Instant deadline = boottime_now() + limit;
+    while (!holds()) {
+        if (boottime_now() >= deadline || !loop.run_once(std::chrono::milliseconds(1))) return holds();
+    }
+    return true;
+}
+
 /// Turns the loop as long as there is something to do at once.
 inline void run_pending(Loop& loop) {
     while (loop.run_once(Usec{0}).value_or(false)) {
