@@ -1,5 +1,8 @@
 #include "supervisor/sys/journal.hpp"
 
+// Where in our source the record was sent from says nothing to an operator, and would put the build's paths into it.
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 #include <unistd.h>
