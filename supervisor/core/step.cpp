@@ -277,7 +277,12 @@ bool Stepper::is_settled_without_trial(const Model& model, const Wish& wish) {
         refuse(model.name, wish.seq, wish.version, "pinned", "the model is pinned to another version; unpin it first");
         return true;
     }
-    if (s.phase != Phase::steady || s.current != wish.version) return false;
+    if (!is_at_rest(s.phase) || s.current != wish.version || !find_known_good(s, s.current)) return false;
+    if (s.phase != Phase::steady) {
+        refuse(model.name, wish.seq, wish.version, "already_current",
+               "this version serves already and does not pass now: " + s.why);
+        return true;
+    }
     Decision& told = tell(model, DecisionKind::accepted, wish.version);
     told.seq = wish.seq;
     told.code = "already_current";
@@ -293,22 +298,27 @@ void Stepper::on(const Started& event) {
     os().boot_id = event.boot_id;
     os().boot_complete = event.boot_complete;
     if (new_boot) os().confirmed = false;
-    resume_os(new_boot);
     for (auto& [name, s] : state().models) {
         const auto link = event.links.find(name);
         resume(Model{name, s}, new_boot, link == event.links.end() ? VersionId{} : link->second);
     }
+    resume_os(new_boot);  // after the models: what becomes of an OS rollback may set them going
     tend_os();
 }
 
 void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
     ModelState& s = model.s;
     if (new_boot) s.passed_here = false;
+    if (s.manifest.preflight && s.phase != Phase::preflight)
+        act(StopPreflight{model.name});  // it may outlive the daemon
     for (const Timer timer : s.timers)
         act(StartTimer{model.name, timer, duration_of(model, timer)});
 
     const bool on_the_way = s.phase == Phase::switching || s.phase == Phase::reverting;
-    if (on_the_way) s.current = link;  // the switch may have moved it before the daemon died
+    if (on_the_way && s.current != link) {  // the switch moved it before the daemon died
+        s.current = link;
+        s.passed_here = false;
+    }
     if (s.phase == Phase::switching && s.trial->abort) return aborted_switch_ended(model);
     if (!on_the_way && link != s.current) {
         // Somebody else moved the link, or the ledger is older than the disk: the ledger decides.
@@ -343,6 +353,9 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
     if (s.phase == Phase::steady && s.managed && os_changed_since_pass(s, s.current))
         return begin_work(model, WorkKind::judge);
     if (s.phase == Phase::preflight) return begin_work(model, WorkKind::start_preflight);  // it may have died with us
+    // What is accepted once this boot is complete must have passed on it: another OS may have booted.
+    if (new_boot && s.phase == Phase::soaking && s.trial->soaked && s.work.kind == WorkKind::watch)
+        return begin_work(model, WorkKind::judge);
     if (s.work.kind != WorkKind::none) begin_work(model, s.work.kind);
     after_rest(model);
 }
@@ -354,7 +367,7 @@ void Stepper::on(const BootCompleted&) {
         const Model model{name, s};
         if (s.phase == Phase::soaking && s.trial->soaked && s.work.kind == WorkKind::watch)
             accept(model);
-        else if (s.phase == Phase::steady && s.passed_here)
+        else if (s.passed_here)
             note_pass_here(model);
     }
     tend_os();
@@ -492,7 +505,8 @@ void Stepper::on(const RollbackRequested& event) {
     if (!find_known_good(s, target)) return no("not_known_good", "the version to go back to is not known-good here");
     if (target == left) return no("already_current", "this version is current already");
 
-    std::vector<CheckReport> none;
+    const std::vector<CheckReport> none;
+    if (s.wish) drop_wish(model, "manual");
     const auto tell_candidate_left = [&] {
         Decision& told = tell(model, DecisionKind::rejected, s.trial->version);
         told.seq = std::exchange(s.trial->seq, 0);
@@ -510,9 +524,9 @@ void Stepper::on(const RollbackRequested& event) {
         return;
     }
     if (s.trial && s.trial->kind == TrialKind::manifest) {
-        end_manifest_trial(model, DecisionKind::manifest_undecided, none);
+        close_manifest_trial(model, DecisionKind::manifest_undecided, none);
     } else if (s.trial && (s.phase == Phase::baselining || s.phase == Phase::preflight)) {
-        end_before_switch(model, DecisionKind::superseded, Blame::operator_, "manual", none);
+        close_before_switch(model, DecisionKind::superseded, Blame::operator_, "manual", none);
     } else if (s.trial) {
         tell_candidate_left();
     }
@@ -589,7 +603,6 @@ void Stepper::on(const PreflightStarted& event) {
     const auto found = awaiting(event, WorkKind::start_preflight);
     if (!found) return;
     if (event.ok) return begin_work(*found, WorkKind::judge);
-    act(StopPreflight{found->name});
     end_before_switch(*found, DecisionKind::undecided, Blame::infrastructure, "preflight_not_started", {});
 }
 
@@ -610,8 +623,11 @@ void Stepper::on(const Verdict& event) {
     const auto found = find(event.model);
     if (!found || found->s.work.id != event.work_id) return;
     const Model model = *found;
+    const bool of_manifest = model.s.trial && model.s.trial->kind == TrialKind::manifest;
+    if (model.s.work.kind != WorkKind::watch && model.s.work.kind != WorkKind::judge) return;
+    if (event.verdict == VerdictKind::fail && event.where == Where::in_place && !of_manifest)
+        model.s.passed_here = false;
     if (model.s.work.kind == WorkKind::watch) return watched(model, event);
-    if (model.s.work.kind != WorkKind::judge) return;
     if (event.verdict != VerdictKind::inconclusive) model.s.used.waits = 0;
     switch (model.s.phase) {
         case Phase::baselining: return baseline_verdict(model, event);

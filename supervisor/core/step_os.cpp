@@ -136,8 +136,12 @@ void Stepper::give_up_os_rollback(const std::string& why) {
     for (auto& [name, s] : state().models) {
         if (!s.waits_for_os) continue;
         s.waits_for_os = false;
-        hold(Model{name, s}, Blame::os, "os_rollback_failed", "the OS rollback failed: " + why, {});
+        if (is_at_rest(s.phase))
+            hold(Model{name, s}, Blame::os, "os_rollback_failed", "the OS rollback failed: " + why, {});
     }
+    for (auto& [name, s] : state().models)
+        after_rest(Model{name, s});  // nothing was begun while an OS rollback was under way
+    tend_os();
 }
 
 void Stepper::resume_os(bool new_boot) {
@@ -145,7 +149,10 @@ void Stepper::resume_os(bool new_boot) {
         act(StartTimer{{}, timer, timer == Timer::os_window ? policy_.os_window : policy_.retry_delay});
     os().verb.reset();
     if (!os().pending) return;
+    const bool waits = std::ranges::find(os().timers, Timer::os_retry) != os().timers.end();
+    if (!new_boot && waits) return;
     if (!new_boot) return issue_os_step();
+    stop_os_timer(Timer::os_retry);
     OsPending& pending = *os().pending;
     const std::string booted = os().booted_identity();
     if (booted == pending.from_identity) {  // the power went before the order was on disk
@@ -161,12 +168,14 @@ void Stepper::resume_os(bool new_boot) {
     told.seq = pending.seq;
     told.model = pending.asked_by;
     os().pending.reset();
-    stop_os_timer(Timer::os_retry);
     for (auto& [name, s] : state().models) {
-        if (!std::exchange(s.waits_for_os, false)) continue;
-        s.used.reprobes = 0;
-        s.used.restarts = 0;
-        s.work = Work{WorkKind::judge, 0};  // resume() issues it: does it work on the old OS?
+        const Model model{name, s};
+        if (std::exchange(s.waits_for_os, false) && is_at_rest(s.phase)) {
+            s.used.reprobes = 0;
+            s.used.restarts = 0;
+            begin_work(model, WorkKind::judge);  // does it work on the old OS?
+        }
+        after_rest(model);  // nothing was begun while the OS rollback was under way
     }
 }
 

@@ -65,6 +65,7 @@ void Stepper::baseline_verdict(const Model& model, const Verdict& verdict) {
     }
     s.trial->has_baseline = true;
     s.trial->baseline_passed = verdict.verdict == VerdictKind::pass;
+    if (s.trial->baseline_passed) note_pass_here(model);
     Decision& told = tell(model, DecisionKind::baseline_measured, s.current);
     told.reports = verdict.reports;
     told.code = std::string(to_word(verdict.verdict));
@@ -74,8 +75,8 @@ void Stepper::baseline_verdict(const Model& model, const Verdict& verdict) {
 void Stepper::preflight_verdict(const Model& model, const Verdict& verdict) {
     ModelState& s = model.s;
     if (verdict.verdict == VerdictKind::inconclusive && wait_and_retry(model)) return;
-    act(StopPreflight{model.name});
     if (verdict.verdict == VerdictKind::pass) {
+        act(StopPreflight{model.name});
         tell(model, DecisionKind::preflight_passed, s.trial->version).reports = verdict.reports;
         return go_switching(model);
     }
@@ -92,7 +93,10 @@ void Stepper::preflight_verdict(const Model& model, const Verdict& verdict) {
 
 void Stepper::switched_forward(const Model& model, const SwitchDone& done) {
     ModelState& s = model.s;
-    if (done.link_moved || done.result == SwitchResult::done) s.current = s.trial->version;
+    if (done.link_moved || done.result == SwitchResult::done) {
+        s.current = s.trial->version;
+        s.passed_here = false;
+    }
     if (s.trial->abort) return aborted_switch_ended(model);
     CheckReport report{.check = "switch", .kind = "switch", .verdict = VerdictKind::fail, .text = done.why};
     switch (done.result) {
@@ -212,6 +216,7 @@ void Stepper::trial_undecided(const Model& model, const std::vector<CheckReport>
     told.seq = s.trial->seq;
     told.blame = Blame::infrastructure;
     told.code = code;
+    told.text = "no verdict on the candidate, and its manifest says to hold then";
     told.reports = reports;
     hold(model, Blame::infrastructure, code, "no verdict on the candidate, and its manifest says to hold then",
          reports);
@@ -241,6 +246,11 @@ void Stepper::accept(const Model& model) {
 }
 
 void Stepper::end_manifest_trial(const Model& model, DecisionKind kind, const std::vector<CheckReport>& reports) {
+    close_manifest_trial(model, kind, reports);
+    after_rest(model);
+}
+
+void Stepper::close_manifest_trial(const Model& model, DecisionKind kind, const std::vector<CheckReport>& reports) {
     ModelState& s = model.s;
     const Trial trial = *s.trial;
     Decision& told = tell(model, kind, trial.version);
@@ -267,12 +277,18 @@ void Stepper::end_manifest_trial(const Model& model, DecisionKind kind, const st
             s.why = why;
         }
     }
-    after_rest(model);
 }
 
 void Stepper::end_before_switch(const Model& model, DecisionKind kind, Blame blame, std::string code,
                                 const std::vector<CheckReport>& reports) {
+    close_before_switch(model, kind, blame, std::move(code), reports);
+    after_rest(model);
+}
+
+void Stepper::close_before_switch(const Model& model, DecisionKind kind, Blame blame, std::string code,
+                                  const std::vector<CheckReport>& reports) {
     ModelState& s = model.s;
+    if (s.phase == Phase::preflight) act(StopPreflight{model.name});
     const Trial trial = *s.trial;
     Decision& told = tell(model, kind, trial.version);
     told.seq = trial.seq;
@@ -286,7 +302,6 @@ void Stepper::end_before_switch(const Model& model, DecisionKind kind, Blame bla
     else
         settle(model, back, back == Phase::empty ? code : s.code,
                back == Phase::empty ? std::string(to_word(kind)) : s.why);
-    after_rest(model);
 }
 
 void Stepper::abort_trial(const Model& model, Cause cause, std::string code) {
@@ -294,7 +309,7 @@ void Stepper::abort_trial(const Model& model, Cause cause, std::string code) {
     const bool superseded = cause == Cause::superseded;
     if (s.trial->kind == TrialKind::manifest) return end_manifest_trial(model, DecisionKind::manifest_undecided, {});
     switch (s.phase) {
-        case Phase::preflight: act(StopPreflight{model.name}); [[fallthrough]];
+        case Phase::preflight:
         case Phase::baselining:
             return end_before_switch(model, superseded ? DecisionKind::superseded : DecisionKind::undecided,
                                      Blame::none, std::move(code), {});

@@ -68,7 +68,17 @@ void Stepper::begin_revert(const Model& model, Cause cause, std::string code, co
                "the last known-good version does not pass: " + first_reason(reports));
         return after_rest(model);
     }
-    prepare_revert(model, cause, has_other ? good->version : VersionId{}, s.trial->seq, std::move(code), reports);
+    const VersionId target = has_other ? good->version : VersionId{};
+    if (!s.pinned.empty() && target != s.pinned) {  // deployed again to repair it, and it does not pass
+        const std::string why = "the pinned version does not pass: " + first_reason(reports);
+        Decision& told = tell(model, DecisionKind::undecided, s.trial->version);
+        told.seq = s.trial->seq;
+        told.code = std::move(code);
+        told.text = why;
+        told.reports = reports;
+        return hold(model, Blame::environment, "pinned_fails", why, reports);
+    }
+    prepare_revert(model, cause, target, s.trial->seq, std::move(code), reports);
     launch_revert(model);
 }
 

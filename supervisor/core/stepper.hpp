@@ -93,10 +93,14 @@ class Stepper {
     void trial_undecided(const Model& model, const std::vector<CheckReport>& reports, std::string code);
     void soak_over(const Model& model);
     void accept(const Model& model);
+    /// close_…: without giving what waits its turn, for a way back that begins at once.
+    void close_manifest_trial(const Model& model, DecisionKind kind, const std::vector<CheckReport>& reports);
     void end_manifest_trial(const Model& model, DecisionKind kind, const std::vector<CheckReport>& reports);
     /// Ends a trial that has not touched current.
     void end_before_switch(const Model& model, DecisionKind kind, Blame blame, std::string code,
                            const std::vector<CheckReport>& reports);
+    void close_before_switch(const Model& model, DecisionKind kind, Blame blame, std::string code,
+                             const std::vector<CheckReport>& reports);
     void abort_trial(const Model& model, Cause cause, std::string code);
     void switched_forward(const Model& model, const SwitchDone& done);
     void aborted_switch_ended(const Model& model);
