@@ -35,7 +35,7 @@ void add_model(CLI::App& app, Arguments& arguments, bool required) {
 
 void add_version(CLI::App& app, Arguments& arguments, bool required) {
     const char* help = required ? "a digest, 6 or more digits of it, or a label"
-                                : "a digest, 6 digits of it, or a label (default: current)";
+                                : "a digest, 6 digits of it, or a label; else current";
     app.add_option("VERSION", arguments.version, help)->required(required)->type_name("");
 }
 
@@ -151,7 +151,9 @@ int run(int argc, char** argv) {
     Arguments arguments;
     CLI::App app("Tries a new AI model on this device; keeps it if it is good, else goes back.", "modelguard");
     app.set_version_flag("--version", "modelguard " MODELGUARD_VERSION);
-    app.add_option("--root", arguments.root, "everything is under DIR, as with modelguardd --root")->type_name("DIR");
+    app.add_option("--root", arguments.root, "everything is under DIR, as with modelguardd --root")
+        ->type_name("DIR")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // so that an alias with --root can be overridden
     app.require_subcommand(1, 1);
     app.fallthrough();  // `modelguard status --root DIR` as well as `modelguard --root DIR status`
     app.get_formatter()->column_width(26);

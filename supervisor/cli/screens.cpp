@@ -84,9 +84,11 @@ std::string heading(const api::ModelStatus& model, const View& view) {
     if (model.phase_left_usec >= 0) text += ", " + format_age(Usec(model.phase_left_usec)) + " left";
     text += model.healthy ? ", healthy" : ", unhealthy";
     if (!model.managed) text += ", unmanaged (its manifest is gone)";
-    return styled(printable(model.model), Style::strong, view.colour) + ": " +
-           styled(text, model.healthy ? (is_at_rest(model) ? Style::good : Style::busy) : Style::bad, view.colour) +
-           "\n";
+    const std::string name = printable(model.model);
+    const std::string shown = styled(name, Style::strong, view.colour) + ":";
+    if (width_of(name) + 2 + width_of(text) > kColumns) return shown + "\n" + wrapped(text, 2);
+    const Style style = !model.healthy ? Style::bad : is_at_rest(model) ? Style::good : Style::busy;
+    return shown + " " + styled(text, style, view.colour) + "\n";
 }
 
 std::string reasons(const api::ModelStatus& model, const View& view) {

@@ -140,7 +140,7 @@ ScriptedServer::ScriptedServer(const std::string& socket_path, Script script) {
             const std::lock_guard lock(mutex_);
             asked_.push_back(std::move(asked));
         }
-        send_text(fd, reply_text(reply));
+        if (reply.status != 0) send_text(fd, reply_text(reply));
     };
     start(socket_path);
 }

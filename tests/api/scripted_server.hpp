@@ -21,7 +21,7 @@ struct Asked {
 };
 
 struct Reply {
-    int status{200};
+    int status{200};  // 0: hang up without an answer
     std::string body;
     std::string content_type{"application/json"};
 };
