@@ -95,7 +95,7 @@ def wait_for(what: str, seconds: float, ask, log: Path | None = None):
 
 
 class Lab:
-    def __init__(self, work: Path, programs: Path, venv: Path, limit_ms: int = 30):
+    def __init__(self, work: Path, programs: Path, venv: Path, limit_ms: int = 60):
         self.work, self.programs, self.venv, self.limit_ms = work, programs, venv, limit_ms
         self.root, self.bundles, self.logs = work / "root", work / "bundles", work / "logs"
         self.server: subprocess.Popen | None = None
