@@ -1,0 +1,137 @@
+// The device's own configuration, modelguard.yaml: what delivered manifests may name, and what commands do.
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "supervisor/daemon/findings.hpp"
+#include "supervisor/daemon/manifest.hpp"
+#include "supervisor/daemon/params_from_yaml.hpp"
+#include "supervisor/daemon/yaml_tree.hpp"
+
+namespace modelguard::daemon {
+
+namespace {
+constexpr ParamSpec kCommandKeys[] = {
+    {.name = "argv",
+     .type = ParamType::text_list,
+     .required = true,
+     .help = "The program and its arguments; no shell reads them."},
+    {.name = "user", .type = ParamType::text, .help = "The user it runs as; absent: the daemon's."},
+    {.name = "timeout",
+     .type = ParamType::duration,
+     .unit = "seconds",
+     .default_text = "30s",
+     .help = "After it the whole process group is killed.",
+     .minimum = 0.01,
+     .maximum = 86'400},
+};
+constexpr ParamSpec kLimitKeys[] = {
+    {.name = "max_bundle",
+     .type = ParamType::text,
+     .help = "The largest bundle that is imported, unpacked, as in \"10GiB\"."},
+};
+constexpr ParamSpec kTopKeys[] = {
+    {.name = "units", .type = ParamType::text_list, .help = "Units that manifests may name besides their model's own."},
+    {.name = "addresses",
+     .type = ParamType::text_list,
+     .help = "Hosts or host:port beyond loopback that manifests may name."},
+    {.name = "images", .type = ParamType::text_list, .help = "Container images that manifests may name."},
+    {.name = "limits", .type = ParamType::object, .help = "Limits of this device.", .fields = kLimitKeys},
+};
+constexpr std::string_view kReadHere[] = {"commands"};
+
+struct SizeUnit {
+    std::string_view suffix;
+    double bytes;
+};
+constexpr std::array kSizeUnits{SizeUnit{"KiB", 0x1p10}, SizeUnit{"MiB", 0x1p20}, SizeUnit{"GiB", 0x1p30},
+                                SizeUnit{"TiB", 0x1p40}};
+constexpr double kMostBytes = 0x1p50;
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+    if (error != std::errc{} || !(number > 0)) return std::nullopt;
+    const std::string_view suffix(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    for (const SizeUnit& unit : kSizeUnits)
+        if (suffix == unit.suffix && number * unit.bytes >= 1 && number * unit.bytes <= kMostBytes)
+            return static_cast<std::uint64_t>(number * unit.bytes);
+    return std::nullopt;
+}
+
+const std::vector<std::string>& list_param(const ParamMap& params, std::string_view name) {
+    return std::get<std::vector<std::string>>(params.find(name)->second.value);
+}
+
+void read_command(const YamlEntry& entry, DeviceConfig& device, FindingSink& sink) {
+    const std::string key = join_key("commands", entry.key);
+    if (!is_valid_name(entry.key))
+        sink.error(entry.line, key,
+                   in_quotes(entry.key) +
+                       " is not a name; expected a-z, 0-9, '_', '.' and '-', 63 at most, as in reload-digits");
+    const YamlNode* map = expect_map(entry.value, key, sink);
+    if (map == nullptr) return;
+    const ParamMap params = params_from_yaml(*map, kCommandKeys, {}, key, sink);
+    if (!has_param(params, "argv") || !has_param(params, "timeout")) return;
+    DeviceConfig::Command command{
+        .argv = list_param(params, "argv"), .user = {}, .timeout = duration_param(params, "timeout")};
+    const int line = params.find("argv")->second.line;
+    if (command.argv.empty() || command.argv.front().empty()) {
+        sink.error(
+            line, key + ".argv",
+            "the list is empty; expected a program and its arguments, as in [/usr/bin/systemctl, reload, digits]");
+        return;
+    }
+    const std::string& program = command.argv.front();
+    if (program.front() != '/' && program.find('/') != std::string::npos)
+        sink.error(
+            line, key + ".argv[0]",
+            "found the relative path " + in_quotes(program) + "; expected an absolute path or a program's plain name");
+    if (has_param(params, "user")) {
+        command.user = text_param(params, "user");
+        if (command.user.find_first_of("/: \\") != std::string::npos)
+            sink.error(params.find("user")->second.line, key + ".user",
+                       in_quotes(command.user) + " is not a user's name; expected one as in modelguard");
+    }
+    device.commands.emplace(entry.key, std::move(command));
+}
+
+void read_commands(const YamlNode& top, DeviceConfig& device, FindingSink& sink) {
+    const YamlEntry* commands = top.find("commands");
+    if (commands == nullptr || commands->value.kind == YamlNode::Kind::null) return;
+    if (const YamlNode* map = expect_map(commands->value, "commands", sink))
+        for (const YamlEntry& entry : map->entries)
+            read_command(entry, device, sink);
+}
+
+void read_limits(const ParamMap& limits, DeviceConfig& device, FindingSink& sink) {
+    const auto found = limits.find("max_bundle");
+    if (found == limits.end()) return;
+    const std::string& text = std::get<std::string>(found->second.value);
+    if (const auto bytes = parse_size(text))
+        device.max_bundle_bytes = *bytes;
+    else
+        sink.error(found->second.line, "limits.max_bundle",
+                   "found " + in_quotes(text) + "; expected a number and a unit (KiB, MiB, GiB, TiB), as in 10GiB");
+}
+}  // namespace
+
+std::optional<DeviceConfig> parse_device_config(std::string_view text, const std::string& file,
+                                                std::vector<Finding>& findings) {
+    FindingSink sink(file, findings);
+    const auto top = parse_yaml_tree(text, WhenEmpty::is_empty_map, sink);
+    if (!top) return std::nullopt;
+    DeviceConfig device;
+    const ParamMap params = params_from_yaml(*top, kTopKeys, kReadHere, "", sink);
+    read_commands(*top, device, sink);
+    if (has_param(params, "units")) device.units = list_param(params, "units");
+    if (has_param(params, "addresses")) device.addresses = list_param(params, "addresses");
+    if (has_param(params, "images")) device.images = list_param(params, "images");
+    if (has_param(params, "limits")) read_limits(std::get<ParamMap>(params.find("limits")->second.value), device, sink);
+    if (sink.has_error()) return std::nullopt;
+    return device;
+}
+
+}  // namespace modelguard::daemon

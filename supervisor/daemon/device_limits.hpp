@@ -1,0 +1,19 @@
+#pragma once
+// What a manifest may name on this device: addresses, units and commands (DESIGN.md section 8). Each function gives the
+// text of a finding, or an empty one where the name is allowed. Not for reading either file.
+
+#include <string>
+#include <string_view>
+
+#include "supervisor/daemon/manifest.hpp"
+
+namespace modelguard::daemon {
+
+/// `endpoint` is "http(s)://host[:port]": loopback, or listed under `addresses:` as "host:port" or "host".
+std::string refuse_endpoint(std::string_view endpoint, const DeviceConfig& device);
+/// `<model>.service`, or listed under `units:`.
+std::string refuse_unit(std::string_view unit, std::string_view model, const DeviceConfig& device);
+/// A name under `commands:`.
+std::string refuse_command(std::string_view name, const DeviceConfig& device);
+
+}  // namespace modelguard::daemon

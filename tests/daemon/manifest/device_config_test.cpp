@@ -1,0 +1,106 @@
+#include "tests/daemon/manifest/example.hpp"
+
+namespace modelguard::daemon::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct ParsedDevice {
+    std::optional<DeviceConfig> device;
+    Parsed found;
+};
+ParsedDevice parse_device(const std::string& text) {
+    ParsedDevice parsed;
+    parsed.device = parse_device_config(text, "modelguard.yaml", parsed.found.findings);
+    EXPECT_EQ(parsed.device.has_value(), parsed.found.count(Finding::Severity::error) == 0) << parsed.found.all();
+    return parsed;
+}
+
+const std::string kDevice = R"(commands:
+  disk-space: {argv: [/usr/libexec/disk-space, --percent, 10], user: nobody, timeout: 5s}
+  reload: {argv: [systemctl, reload, digits]}
+units: [shared-server.service]
+addresses: ["192.0.2.7:9000", models.lan]
+images: [registry.example/digits]
+limits: {max_bundle: 10GiB}
+)";
+
+TEST(DeviceConfigFile, everything_in_it_is_read) {
+    const auto [device, found] = parse_device(kDevice);
+
+    ASSERT_TRUE(device.has_value()) << found.all();
+    EXPECT_EQ(found.all(), "");
+    ASSERT_EQ(device->commands.size(), 2U);
+    const auto& disk = device->commands.find("disk-space")->second;
+    EXPECT_EQ(disk.argv, (std::vector<std::string>{"/usr/libexec/disk-space", "--percent", "10"}));
+    EXPECT_EQ(disk.user, "nobody");
+    EXPECT_EQ(disk.timeout, Usec(5s));
+    EXPECT_EQ(device->commands.find("reload")->second.timeout, Usec(30s));
+    EXPECT_EQ(device->commands.find("reload")->second.user, "");
+    EXPECT_EQ(device->units, std::vector<std::string>{"shared-server.service"});
+    EXPECT_EQ(device->addresses, (std::vector<std::string>{"192.0.2.7:9000", "models.lan"}));
+    EXPECT_EQ(device->images, std::vector<std::string>{"registry.example/digits"});
+    EXPECT_EQ(device->max_bundle_bytes, 10ull << 30);
+}
+
+TEST(DeviceConfigFile, empty_file_and_one_of_comments_are_all_defaults) {
+    for (const char* text : {"", "# as shipped\n", "---\n", "commands:\n"}) {
+        const auto [device, found] = parse_device(text);
+        ASSERT_TRUE(device.has_value()) << found.all();
+        EXPECT_TRUE(device->commands.empty());
+        EXPECT_EQ(device->max_bundle_bytes, 64ull << 30);
+    }
+}
+
+TEST(DeviceConfigFile, sizes_are_a_number_and_a_binary_unit) {
+    EXPECT_EQ(parse_device("limits: {max_bundle: 512MiB}\n").device->max_bundle_bytes, 512ull << 20);
+    EXPECT_EQ(parse_device("limits: {max_bundle: \"1.5KiB\"}\n").device->max_bundle_bytes, 1536U);
+    EXPECT_EQ(parse_device("limits: {max_bundle: 1TiB}\n").device->max_bundle_bytes, 1ull << 40);
+}
+
+TEST(DeviceConfigFile, what_is_wrong_is_refused_at_its_line) {
+    struct {
+        const char* from;
+        const char* to;
+        int line;
+        const char* key;
+        const char* fragment;
+    } const cases[] = {
+        {"commands:", "command:", 1, "command", "did you mean 'commands'?"},
+        {"disk-space: {", "Disk: {", 2, "commands.Disk", "'Disk' is not a name"},
+        {"argv: [systemctl, reload, digits]", "argv: systemctl reload digits", 3, "commands.reload.argv",
+         "found 'systemctl reload digits'; expected a list"},
+        {"argv: [systemctl, reload, digits]", "argv: []", 3, "commands.reload.argv", "the list is empty"},
+        {"argv: [systemctl, reload, digits]", "argv: [bin/reload]", 3, "commands.reload.argv[0]",
+         "relative path 'bin/reload'"},
+        {"argv: [systemctl, reload, digits]", "argv: [systemctl, {a: b}]", 3, "commands.reload.argv[1]", "found a map"},
+        {"argv: [systemctl, reload, digits]", "argv: [systemctl, ~]", 3, "commands.reload.argv[1]", "found nothing"},
+        {"argv: [systemctl, reload, digits]", "arg: [systemctl]", 3, "commands.reload.arg", "did you mean 'argv'?"},
+        {"argv: [systemctl, reload, digits]", "", 3, "commands.reload.argv", "the key is missing"},
+        {"{argv: [systemctl, reload, digits]}", "systemctl reload", 3, "commands.reload",
+         "found 'systemctl reload'; expected a map"},
+        {"timeout: 5s", "timeout: 5", 2, "commands.disk-space.timeout", "the unit is missing"},
+        {"timeout: 5s", "timeout: 2d", 2, "commands.disk-space.timeout", "from 10ms to 1d"},
+        {"user: nobody", "user: \"../root\"", 2, "commands.disk-space.user", "is not a user's name"},
+        {"  reload:", "  disk-space:", 3, "commands.disk-space", "written twice; the first is on line 2"},
+        {"units: [shared-server.service]", "units: shared-server.service", 4, "units",
+         "found 'shared-server.service'; expected a list"},
+        {"max_bundle: 10GiB", "max_bundle: 10", 7, "limits.max_bundle",
+         "expected a number and a unit (KiB, MiB, GiB, TiB), as in 10GiB"},
+        {"max_bundle: 10GiB", "max_bundle: 10GB", 7, "limits.max_bundle", "found '10GB'"},
+        {"max_bundle: 10GiB", "max_bundle: -1GiB", 7, "limits.max_bundle", "found '-1GiB'"},
+        {"max_bundle: 10GiB", "max_bundle: 9999999TiB", 7, "limits.max_bundle", "found '9999999TiB'"},
+        {"max_bundle: 10GiB", "max_bundel: 10GiB", 7, "limits.max_bundel", "did you mean 'max_bundle'?"},
+        {"images: [", "images: &i [", 6, "images", "an anchor '&i'"},
+        {"commands:\n", "- commands\n", 2, "", "not YAML"},
+    };
+    for (const auto& each : cases) {
+        const auto [device, found] = parse_device(with(kDevice, each.from, each.to));
+        EXPECT_FALSE(device.has_value()) << each.to;
+        EXPECT_TRUE(found.has(Finding::Severity::error, each.line, each.key, each.fragment)) << each.to << "\ngot:\n"
+                                                                                             << found.all();
+    }
+}
+
+}  // namespace
+}  // namespace modelguard::daemon::test
