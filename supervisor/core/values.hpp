@@ -248,7 +248,7 @@ struct Policy {
     int os_rollbacks_per_window{2};
     int os_attempts{3};  ///< per step of one OS rollback
     bool drop_rejected_staged{true};
-    Usec retry_delay{std::chrono::seconds(10)};
+    Usec retry_delay{std::chrono::seconds(5)};
     Usec calm{std::chrono::hours(1)};
     Usec os_window{std::chrono::hours(24)};
     std::size_t known_good_kept{8};  ///< entries in State; the store keeps at least LKG and the one before

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""CPU per probe, and memory and CPU at idle, side by side with blackbox_exporter (Debian) in the same run.
+
+A probe here is one HTTP exchange with the same model server: for us the alternating `ready` and `infer` of the steady watch on a kept
+connection, answers parsed and classified; for blackbox_exporter a POST of the same inference with a regular expression on the body.
+Idle: 10 models at a period of 10 s; the exporter is asked for 10 targets every 10 s.
+
+    bench/probe_cost.py --bin build/release [--seconds 20] [--idle 60]
+"""
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/support"))
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def memory(pid):
+    values = {}
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, _, rest = line.partition(":")
+        values[name] = int(rest.split()[0]) / 1024
+    return values["Private_Dirty"], values["Pss"]
+
+
+def wait(seconds):
+    """A measuring time: the clock is what is waited for."""
+    time.sleep(seconds)
+
+
+class Blackbox:
+    def __init__(self, item):
+        self.folder = tempfile.TemporaryDirectory()
+        body = json.dumps({"inputs": [{"name": "input-0", "shape": [1, 10], "datatype": "FP32", "data": item}]})
+        config = {"modules": {"infer": {"prober": "http", "timeout": "5s", "http": {
+            "method": "POST", "headers": {"Content-Type": "application/json"}, "body": body,
+            "fail_if_body_not_matches_regexp": ['"data": \\[[0-9]+\\]']}}}}
+        path = pathlib.Path(self.folder.name) / "blackbox.yml"
+        path.write_text(json.dumps(config))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = subprocess.Popen(["prometheus-blackbox-exporter", f"--config.file={path}", f"--web.listen-address=127.0.0.1:{self.port}",
+                                         "--log.level=error"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                self.connection.connect()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+
+    def probe(self, port):
+        target = urllib.parse.quote(f"http://127.0.0.1:{port}/v2/models/digits/infer", safe="")
+        self.connection.request("GET", f"/probe?module=infer&target={target}")
+        answer = self.connection.getresponse().read()
+        assert b"probe_success 1" in answer, answer.decode()
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default="build/release")
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--idle", type=int, default=60)
+    arguments = parser.parse_args()
+    os.environ["MODELGUARD_BIN"] = arguments.bin
+    from device import Device, MANIFEST
+
+    with Device(period="10ms", soak="100ms") as device:
+        device.start()
+        device.cli("deploy", "digits", device.bundle("v1"), "--wait", check=0)
+        device.wait_phase("steady")
+        item = json.loads((device.bundle("v1") / "canary/digits.jsonl").read_text().splitlines()[0])["input"]
+        ours = device.daemon.pid
+        before, requests = cpu_seconds(ours), device.control()["requests"]
+        wait(arguments.seconds)
+        spent, probes = cpu_seconds(ours) - before, device.control()["requests"] - requests
+        our_cost = spent / probes * 1000
+        blackbox = Blackbox(item)
+        before, count, end = cpu_seconds(blackbox.process.pid), 0, time.monotonic() + arguments.seconds
+        while time.monotonic() < end:
+            blackbox.probe(device.port)
+            count += 1
+        their_cost = (cpu_seconds(blackbox.process.pid) - before) / count * 1000
+        blackbox.stop()
+        print(f"CPU per probe: modelguardd {our_cost:.3f} ms ({probes} probes), blackbox_exporter {their_cost:.3f} ms ({count} probes): "
+              f"{their_cost / our_cost:.1f} times less")
+
+    with Device() as device:
+        folder = device.root / "etc/modelguard/models.d"
+        (folder / "digits.yaml").unlink()
+        names = [f"m{number}" for number in range(10)]
+        for name in names:
+            text = MANIFEST.format(port=device.port, **dict(device.options, period="10s", soak="100ms"))
+            text = text.replace("model: digits\n", f"model: {name}\n").replace("  protocol: oip\n", "  protocol: oip\n  model: digits\n")
+            (folder / f"{name}.yaml").write_text(text.replace("  then: {oip_repository: {}}\n", ""))
+        bundle = device.bundle("v1")
+        device.kill_server()
+        device.current = bundle  # the server serves it from the start
+        device.start_server()
+        device.start()
+        for name in names:
+            device.cli("deploy", name, bundle, "--wait", check=0)
+        device.kill()  # what an import leaves in the heap is not what an idle daemon holds
+        device.start()
+        blackbox = Blackbox(item)
+        pids = device.daemon.pid, blackbox.process.pid
+        before = [cpu_seconds(pid) for pid in pids]
+        end = time.monotonic() + arguments.idle
+        while time.monotonic() < end:
+            for _ in names:
+                blackbox.probe(device.port)
+            wait(10)
+        spent = [(cpu_seconds(pid) - start) / arguments.idle * 100 for pid, start in zip(pids, before)]
+        for name, pid, share in zip(("modelguardd", "blackbox_exporter"), pids, spent):
+            private, pss = memory(pid)
+            print(f"idle, 10 models every 10 s, {arguments.idle} s: {name:<18} private dirty {private:.1f} MiB, PSS {pss:.1f} MiB, "
+                  f"{share:.2f} % of a core")
+        blackbox.stop()
+
+
+if __name__ == "__main__":
+    main()
