@@ -235,14 +235,14 @@ Error Transfer::Impl::error() const {
         case CURLE_OUT_OF_MEMORY:
         case CURLE_FAILED_INIT:
         case CURLE_BAD_FUNCTION_ARGUMENT: kind = ErrorKind::internal; break;
-        // A broken chunk header comes under the same code as a reset, but no system call failed.
+        // A broken chunk comes under the same code as a reset; errno is no help, it may be an earlier address's.
         case CURLE_RECV_ERROR:
-            if (info_of<long>(easy.get(), CURLINFO_OS_ERRNO) == 0) kind = ErrorKind::malformed_reply;
+            if (std::string_view(message).find("chunk") != std::string_view::npos) kind = ErrorKind::malformed_reply;
             break;
         default: break;
     }
-    const auto sys_errno = static_cast<int>(info_of<long>(easy.get(), CURLINFO_OS_ERRNO));
-    return {kind, request.url + ": " + (message[0] ? message : curl_easy_strerror(code)), sys_errno};
+    const long sys_errno = code == CURLE_COULDNT_CONNECT ? info_of<long>(easy.get(), CURLINFO_OS_ERRNO) : 0;
+    return {kind, request.url + ": " + (message[0] ? message : curl_easy_strerror(code)), static_cast<int>(sys_errno)};
 }
 
 Result<HttpReply> Transfer::Impl::result() {
@@ -422,6 +422,7 @@ void HttpClient::Impl::expire() {
             next = now;
         }
     }
+    std::ranges::sort(late, {}, &Transfer::Impl::deadline);
     for (Transfer::Impl* exchange : late) {
         curl_multi_remove_handle(multi.get(), exchange->easy.get());
         exchange->code = CURLE_OPERATION_TIMEDOUT;

@@ -55,7 +55,8 @@ class HttpClient {
     HttpClient& operator=(const HttpClient&) = delete;
 
     /// Starts the exchange; the callback comes exactly once, later, from the loop. Any HTTP status is a reply.
-    /// Errors: unavailable (refused, reset, no route), timed_out, malformed_reply (not HTTP, too large), internal.
+    /// Errors: unavailable (refused, reset, no route), timed_out, malformed_reply (not HTTP, too large), invalid_config
+    /// (a URL or header that cannot be sent), internal.
     Transfer send(HttpRequest request, std::function<void(Result<HttpReply>)> done);
 
     struct Impl;

@@ -161,6 +161,52 @@ TEST_F(HttpTest, hanging_server_times_out_after_the_deadline) {
     }
 }
 
+TEST_F(HttpTest, answer_that_is_there_counts_although_our_own_loop_is_late) {
+    TinyServer server(*loop, [](const std::string&) { return Answer{.bytes = ok_reply("{}")}; });
+    std::optional<Result<HttpReply>> outcome;
+    const Transfer transfer =
+        client->send({.url = server.url(), .timeout = 200ms}, [&](Result<HttpReply> r) { outcome = std::move(r); });
+    const Instant sent = boottime_now();
+    ASSERT_TRUE(run_until(*loop, [&] { return !server.requests().empty(); }));
+    ASSERT_FALSE(outcome.has_value());
+
+    while (boottime_now() - sent <= 210ms) {
+    }
+
+    ASSERT_TRUE(run_until(*loop, [&] { return outcome.has_value(); }));
+    EXPECT_TRUE(outcome->has_value()) << outcome->error().what;
+}
+
+TEST_F(HttpTest, each_exchange_has_a_deadline_of_its_own) {
+    TinyServer server(*loop, [](const std::string&) { return Answer{}; });
+    std::vector<int> order;
+    std::vector<Transfer> transfers;
+    for (const int ms : {60, 20, 40})
+        transfers.push_back(client->send({.url = server.url(), .timeout = std::chrono::milliseconds(ms)},
+                                         [&, ms](const Result<HttpReply>& reply) {
+                                             EXPECT_FALSE(reply.has_value());
+                                             order.push_back(ms);
+                                         }));
+    ASSERT_TRUE(run_until(*loop, [&] { return order.size() == 3; }));
+    EXPECT_EQ(order, (std::vector{20, 40, 60}));
+}
+
+TEST_F(HttpTest, timeout_says_how_far_it_came) {
+    TinyServer silent(*loop, [](const std::string&) { return Answer{}; });
+    TinyServer stalling(*loop, [](const std::string&) { return Answer{.bytes = "HTTP/1.1 200 OK\r\n"}; });
+    EXPECT_TRUE(exchange({.url = silent.url(), .timeout = 30ms}).error().what.ends_with(": no answer within 30ms"));
+    EXPECT_TRUE(exchange({.url = stalling.url(), .timeout = 30ms})
+                    .error()
+                    .what.ends_with(": no end of the answer within 30ms"));
+}
+
+TEST_F(HttpTest, localhost_falls_back_to_the_family_that_listens) {
+    TinyServer server(*loop, [](const std::string&) { return Answer{.bytes = ok_reply("{}")}; });
+    const std::string port = server.url("").substr(std::string("http://127.0.0.1").size());
+    const Result<HttpReply> reply = exchange({.url = "http://localhost" + port + "/"});
+    EXPECT_TRUE(reply.has_value()) << reply.error().what;
+}
+
 TEST_F(HttpTest, timeout_below_a_millisecond_is_still_a_timeout) {
     TinyServer server(*loop, [](const std::string&) { return Answer{}; });
     EXPECT_EQ(error_of({.url = server.url(), .timeout = 10us}), ErrorKind::timed_out);
@@ -190,10 +236,13 @@ TEST_F(HttpTest, headers_without_end_are_malformed) {
 }
 
 TEST_F(HttpTest, garbage_is_malformed) {
+    const DeadPort nobody;
     for (const char* bytes :
          {"\x01\x02 what is this\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
           "HTTP/1.1 200 OK\r\nContent-Length: banana\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"}) {
         TinyServer server(*loop, [bytes](const std::string&) { return Answer{.bytes = bytes, .close_after = true}; });
+        // A real refusal first: its errno must not colour the judgement of the next reply on the same handle.
+        EXPECT_EQ(error_of({.url = nobody.url()}), ErrorKind::unavailable);
         EXPECT_EQ(error_of({.url = server.url()}), ErrorKind::malformed_reply) << bytes;
     }
 }

@@ -231,7 +231,7 @@ TEST_F(ProcessTest, child_leads_a_group_and_session_of_its_own) {
 TEST_F(ProcessTest, another_user_brings_its_groups_and_loses_ours) {
     // Only root may change users; as anybody else the refusal is what there is to see.
     if (::geteuid() != 0) {
-        EXPECT_EQ(refused({.argv = {"/usr/bin/id"}, .user = "nobody"}), ErrorKind::denied);
+        EXPECT_EQ(refused({.argv = {"/usr/bin/id"}, .user = "root"}), ErrorKind::denied);
         return;
     }
     const passwd* nobody = ::getpwnam("nobody");
