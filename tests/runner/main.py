@@ -1,7 +1,7 @@
 """tests/run after the packages are there: builds, runs ctest, then the other gates, and sums up.
 
-Every test of ctest counts as one, every gate (format, layers, tidy, coverage, each sanitizer build) as one. The exit code is 0 only
-if nothing failed. Logs are in build/logs/.
+Every test of ctest counts as one (once more in the sanitizer and coverage builds), every gate (format, coverage, tidy) as one. The
+exit code is 0 only if nothing failed. Logs are in build/logs/.
 """
 
 import argparse
