@@ -41,7 +41,7 @@ def run_tests(report: Report, preset: str, jobs: int, *, labels: list[str] = [],
         command += ["--label-regex", "^(" + "|".join(labels) + ")$"]
     if without:
         command += ["--label-exclude", without]
-    environment = {"MODELGUARD_TEST_ALL": "1"} if everything else {}
+    environment = {"MODELGUARD_ALL": "1"} if everything else {}
     done = run(report, name, command, may_fail=True, environment=environment)
     if not result.exists():
         raise Stop(name, f"ctest exit {done.returncode} without results\n" + (report.logs / f"{name}.log").read_text(errors="replace")[-4000:])
