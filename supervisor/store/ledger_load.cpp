@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,6 +18,8 @@ constexpr int kBrokenKept = 5;  // more of them tell nobody anything, and each m
 
 Result<void> SqliteLedger::open_database() {
     in_transaction_ = false;
+    struct stat status{};
+    bytes_found_ = ::stat(file_.c_str(), &status) == 0 ? status.st_size : 0;
     MG_TRY(database_, Database::open(file_));
     MG_TRY(page_bytes_, database_->number("PRAGMA page_size"));
     // From here on the log holds our own commits only, so that a failed one can be cut off again.
@@ -30,7 +33,9 @@ Result<void> SqliteLedger::check_identity(Loaded& loaded) {
     MG_TRY(const std::int64_t tables, database_->number("SELECT count(*) FROM sqlite_master"));
     MG_TRY(const std::int64_t application, database_->number("PRAGMA application_id"));
     MG_TRY(const std::int64_t version, database_->number("PRAGMA user_version"));
-    if (tables == 0 && application == 0) {
+    // Made by us and killed before the tables were: nothing, or the one page that says WAL. SQLite takes a file that
+    // was cut to a few bytes for an empty one, too; that is damage.
+    if (tables == 0 && application == 0 && (bytes_found_ == 0 || bytes_found_ == page_bytes_)) {
         const std::string make = std::string("BEGIN IMMEDIATE;") + tables::kSchema +
                                  "PRAGMA application_id=" + std::to_string(tables::kApplicationId) +
                                  ";PRAGMA user_version=" + std::to_string(tables::kSchemaVersion) + ";COMMIT;";
@@ -200,7 +205,7 @@ Result<void> SqliteLedger::open_and_load(Loaded& loaded) {
     const Result<void> sound = check_identity(loaded);
     if (!sound && sound.error().kind != ErrorKind::malformed_reply) return sound;
     // The structure may be damaged elsewhere than in the state: its rows tell by their checksums.
-    MG_CHECK(load_state(loaded));
+    if (auto state = load_state(loaded); !state) return sound ? state : sound;
     state_is_whole_ = !state_texts_.empty();
     MG_CHECK(load_tables(loaded));
     MG_CHECK(sound);

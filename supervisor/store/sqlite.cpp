@@ -126,10 +126,12 @@ bool Cursor::is_intact(std::string_view table) const {
 }
 
 Result<Database> Database::open(const sys::Path& file) {
-    // Made by us, so that it is nobody else's to read from its first moment; SQLite gives the log the same mode.
-    const sys::Fd made(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (made) MG_CHECK(sys::fsync_directory(file.parent_path()));
-
+    // Made by us, so that it is nobody else's to read from its first moment; SQLite gives the log the same mode. Closed
+    // before SQLite opens it: closing any descriptor of a file drops every lock that the process holds on it.
+    if (sys::Fd made{::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)}) {
+        made.reset();
+        MG_CHECK(sys::fsync_directory(file.parent_path()));
+    }
     sqlite3* raw = nullptr;
     const int code = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
     Database database(raw, std::make_unique<int>(0));
@@ -146,6 +148,9 @@ Result<Database> Database::open(const sys::Path& file) {
         database.wal_pages_.get());
     Result<void> ready = database.run(kSettings);
     if (ready) ready = database.run("BEGIN IMMEDIATE; COMMIT;");  // the lock is taken now, not at the first use
+    // SQLite falls back to reading where it may not write, or where the header says so.
+    if (ready && sqlite3_db_readonly(raw, "main") == 1)
+        ready = fail(ErrorKind::denied, file.string() + " cannot be written");
     if (ready) return database;
     Error error = std::move(ready).error();
     if (error.kind == ErrorKind::conflict) {

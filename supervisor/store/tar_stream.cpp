@@ -99,7 +99,8 @@ la_ssize_t TarStream::read_unpacked(archive*, void* self, const void** block) {
 
 std::unexpected<Error> TarStream::broken(archive* reader) {
     if (error_) return std::unexpected(*error_);
-    return fail(ErrorKind::invalid_config, "broken archive: " + reader_error(reader));
+    const std::string where = last_name_.empty() ? "" : " at or after entry '" + printable(last_name_) + "'";
+    return fail(ErrorKind::invalid_config, "broken archive" + where + ": " + reader_error(reader));
 }
 
 Result<void> TarStream::open() {
@@ -119,29 +120,27 @@ Result<void> TarStream::open() {
 
     archive* tar = tar_.get();
     archive_read_support_format_tar(tar);
-    if (archive_read_open(tar, this, nullptr, read_unpacked, nullptr) != ARCHIVE_OK) return broken(tar);
-    return {};
+    if (archive_read_open(tar, this, nullptr, read_unpacked, nullptr) == ARCHIVE_OK) return {};
+    if (error_) return broken(tar);
+    const std::string_view head(reinterpret_cast<const char*>(head_.data()), head_.size());
+    const char* found = head.starts_with("BZh") ? " (it looks like bzip2)"
+                        : head.starts_with(
+                              "\xfd"
+                              "7zXZ")
+                            ? " (it looks like xz)"
+                        : head.starts_with("PK") ? " (it looks like zip)"
+                                                 : "";
+    return fail(ErrorKind::invalid_config, std::string("not a tar archive, plain or packed with gzip or zstd") + found);
 }
 
 Result<archive_entry*> TarStream::next_entry() {
     archive_entry* entry = nullptr;
-    const bool is_first = archive_file_count(tar_.get()) == 0;
     const int r = archive_read_next_header(tar_.get(), &entry);
     if (r == ARCHIVE_EOF) return nullptr;
-    if (r == ARCHIVE_OK || (r == ARCHIVE_WARN && is_charset_warning(tar_.get()))) return entry;
-    if (!error_ && is_first && archive_format(tar_.get()) == 0) {
-        const std::string_view head(reinterpret_cast<const char*>(head_.data()), head_.size());
-        const char* found = head.starts_with("BZh") ? " (it looks like bzip2)"
-                            : head.starts_with(
-                                  "\xfd"
-                                  "7zXZ")
-                                ? " (it looks like xz)"
-                            : head.starts_with("PK") ? " (it looks like zip)"
-                                                     : "";
-        return fail(ErrorKind::invalid_config,
-                    std::string("not a tar archive, plain or packed with gzip or zstd") + found);
-    }
-    return broken(tar_.get());
+    if (r != ARCHIVE_OK && !(r == ARCHIVE_WARN && is_charset_warning(tar_.get()))) return broken(tar_.get());
+    const char* name = archive_entry_pathname(entry);
+    last_name_ = name ? name : "";
+    return entry;
 }
 
 Result<TarStream::Block> TarStream::next_block() {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "supervisor/store/versions.hpp"
@@ -54,6 +55,7 @@ class TarStream {
     Given unpacked_;
     std::array<unsigned char, 6> head_{};  // the first bytes, to name a wrong format
     std::optional<Error> error_;           // what a callback could say only as -1
+    std::string last_name_;
     bool unpacker_done_{false};
     sys::CPtr<archive, ::archive_read_free> unpacker_;
     sys::CPtr<archive, ::archive_read_free> tar_;

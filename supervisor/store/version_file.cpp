@@ -49,7 +49,7 @@ class VersionFileReader : public YAML::EventHandler {
         refuse_anchor(mark, anchor);
         if (depth_ == 0) return;  // an empty file
         if (!key_) throw Stop{mark.line, "a key is missing"};
-        throw Stop{mark.line, "'" + *key_ + "' has no value; expected text"};
+        throw Stop{key_line_, "'" + *key_ + "' has no value; expected text"};
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { throw Stop{mark.line, "aliases are not taken"}; }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -92,11 +92,13 @@ class VersionFileReader : public YAML::EventHandler {
         }
         if (!seen_.insert(key).second) throw Stop{mark.line, "'" + key + "' is there twice"};
         key_ = key;
+        key_line_ = mark.line;
     }
 
     int documents_{0};
     int depth_{0};
     std::optional<std::string> key_;
+    int key_line_{0};  // where a value is missing, the parser is a line further
     std::set<std::string> seen_;
 };
 

@@ -1,0 +1,37 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "supervisor/store/ledger.hpp"
+#include "supervisor/sys/sha256.hpp"
+#include "tests/sys/world.hpp"
+
+namespace modelguard::store::test {
+namespace {
+
+struct BackupTest : ::testing::Test {
+    sys::test::TempDir dir;
+    Places places = places_under(dir.path());
+
+    BackupTest() { std::filesystem::create_directories(places.state); }
+    std::string text(int index) { return sys::read_file(places.backup(index)).value_or(""); }
+};
+
+TEST_F(BackupTest, two_files_are_written_in_turn_with_a_checksum) {
+    ASSERT_TRUE(write_backup(places, "{\"a\":1}", 6).has_value());
+    ASSERT_TRUE(write_backup(places, "{\"a\":2}", 7).has_value());
+    ASSERT_TRUE(write_backup(places, "{\"a\":3}", 8).has_value());
+
+    EXPECT_EQ(text(0), "{\"a\":3}\nsha256:" + sys::sha256_hex("{\"a\":3}") + " 8\n");
+    EXPECT_EQ(text(1), "{\"a\":2}\nsha256:" + sys::sha256_hex("{\"a\":2}") + " 7\n");
+    struct stat status{};
+    ASSERT_EQ(::stat(places.backup(0).c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0644u) << "status reads it as anybody";
+}
+
+TEST_F(BackupTest, a_status_of_several_lines_is_not_written) {
+    EXPECT_EQ(write_backup(places, "{\n}", 0).error().kind, ErrorKind::internal);
+    EXPECT_FALSE(std::filesystem::exists(places.backup(0)));
+}
+
+}  // namespace
+}  // namespace modelguard::store::test

@@ -1,0 +1,211 @@
+// What the ledger makes of a file that is damaged, another program's, or a newer release's.
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/store/ledger_world.hpp"
+
+namespace modelguard::store::test {
+namespace {
+
+struct LedgerDamageTest : LedgerTest {
+    core::State state = rich_state();
+
+    LedgerDamageTest() {
+        commit(
+            {.state = &state,
+             .history = {entry(), entry("letters"), entry()},
+             .operations = {{.seq = 5, .key = "k5", .kind = "deploy", .model = "digits"}},
+             .manifests =
+                 {{.model = "digits", .rev = "r1", .text = "model: digits", .file = "f", .origin = core::Origin::git}},
+             .versions = {stored_version('a')},
+             .timers = {stored_timer(core::Timer::soak)},
+             .measurements = {{"digits", 9, "p99", "m"}}});
+    }
+    std::string read_file() {
+        ledger.reset();
+        std::ifstream in(file, std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    void write_file(const std::string& bytes) {
+        ledger.reset();
+        std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+    }
+    bool has(const std::string& name) { return std::filesystem::exists(dir / name); }
+    /// Everything that was committed is there.
+    bool is_whole() {
+        const auto history = ledger->history("", 0, 10);
+        const auto operation = ledger->operation_by_key("k5");
+        const auto measurements = ledger->measurements("digits", 9);
+        return loaded.state == state && history && history->size() == 3 && history->at(2).decision == rich_decision() &&
+               operation && *operation && (*operation)->kind == "deploy" && loaded.manifests.size() == 1 &&
+               loaded.manifests[0].text == "model: digits" && loaded.manifests[0].origin == core::Origin::git &&
+               loaded.versions.size() == 1 && loaded.versions[0].info.digest == digest_of_letter('a') &&
+               loaded.timers.size() == 1 && loaded.timers[0].since == Instant{77} &&
+               loaded.open_operations.size() == 1 && measurements && measurements->size() == 1 &&
+               measurements->at(0).measurement == "m";
+    }
+};
+
+TEST_F(LedgerDamageTest, a_damaged_history_row_is_dropped_with_a_note) {
+    sql("UPDATE history SET decision=replace(decision, 'below_min', 'below_max') WHERE number=2");
+
+    ledger = open();
+
+    EXPECT_TRUE(noted("history: entry 2 was damaged and is dropped"));
+    EXPECT_FALSE(loaded.rebuilt);
+    EXPECT_EQ(loaded.state, state);
+    EXPECT_EQ(ledger->history("", 0, 10)->size(), 2u);
+    ledger = open();
+    EXPECT_TRUE(loaded.notes.empty()) << "it is said once";
+}
+
+TEST_F(LedgerDamageTest, the_number_of_a_dropped_entry_is_not_given_again) {
+    sql("UPDATE history SET wall_usec=1 WHERE number=3");
+    ledger = open();
+    EXPECT_EQ(commit({.history = {entry()}}), std::vector<std::int64_t>{4});
+}
+
+TEST_F(LedgerDamageTest, damaged_rows_of_other_tables_are_dropped_with_a_note) {
+    sql("UPDATE manifests SET text='model: other'; UPDATE versions SET json='{}'; UPDATE timers SET elapsed_usec=0;"
+        "UPDATE operations SET kind='rollback'; UPDATE measurements SET measurement='n'");
+
+    ledger = open();
+
+    EXPECT_EQ(loaded.notes.size(), 5u);
+    EXPECT_TRUE(noted("manifests: row (digits, r1) was damaged"));
+    EXPECT_EQ(loaded.state, state);
+    EXPECT_TRUE(loaded.manifests.empty() && loaded.versions.empty() && loaded.timers.empty() &&
+                loaded.open_operations.empty());
+    EXPECT_TRUE(ledger->measurements("digits", 9)->empty());
+    ledger = open();
+    EXPECT_TRUE(loaded.notes.empty());
+}
+
+struct DamagedState : LedgerDamageTest, ::testing::WithParamInterface<const char*> {};
+TEST_P(DamagedState, sets_the_database_aside) {
+    sql(GetParam());
+
+    ledger = open();
+
+    EXPECT_TRUE(loaded.rebuilt);
+    EXPECT_EQ(loaded.state, core::State{});
+    EXPECT_TRUE(has("state.db.broken-0"));
+    EXPECT_TRUE(noted("state.db.broken-0"));
+    EXPECT_EQ(commit({.state = &state, .history = {entry()}}), std::vector<std::int64_t>{4});
+    ledger = open();
+    EXPECT_EQ(loaded.state, state);
+    EXPECT_FALSE(loaded.rebuilt);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Each, DamagedState,
+    ::testing::Values(
+        "UPDATE state SET json=replace(json, 'trial', 'trail') WHERE key='model/digits'",
+        "UPDATE state SET key='model/digitz' WHERE key='model/digits'", "DELETE FROM state WHERE key='model/letters'",
+        "DELETE FROM state WHERE key='os'", "DELETE FROM state WHERE key='device'",
+        "UPDATE state SET checksum='' WHERE key='os'",
+        "UPDATE state SET json=(SELECT json FROM state WHERE key='model/letters') WHERE key='model/digits'"));
+
+TEST_F(LedgerDamageTest, what_is_no_database_is_set_aside) {
+    for (int turn = 0; turn < 7; ++turn) {
+        write_file(
+            "this is not a database, and it is longer than the hundred bytes of a header that SQLite reads first. " +
+            std::to_string(turn));
+        ledger = open();
+        EXPECT_TRUE(loaded.rebuilt);
+    }
+    EXPECT_TRUE(has("state.db.broken-4"));
+    EXPECT_FALSE(has("state.db.broken-5")) << "five are kept";
+}
+
+TEST_F(LedgerDamageTest, another_programs_database_is_set_aside) {
+    ledger.reset();
+    std::filesystem::remove(file);
+    sql("CREATE TABLE songs(title)");
+    ledger = open();
+    EXPECT_TRUE(loaded.rebuilt);
+    EXPECT_TRUE(noted("not a ledger of modelguard"));
+}
+
+TEST_F(LedgerDamageTest, a_lost_table_is_noticed_and_the_state_carried_over) {
+    sql("DROP TABLE history");
+
+    ledger = open();
+
+    EXPECT_FALSE(loaded.rebuilt);
+    EXPECT_EQ(loaded.state, state);
+    EXPECT_EQ(loaded.manifests.size(), 1u);
+    EXPECT_TRUE(noted("the history begins anew"));
+    EXPECT_TRUE(has("state.db.broken-0"));
+    ledger = open();
+    EXPECT_EQ(loaded.state, state) << "it was written into the new file";
+    EXPECT_EQ(loaded.versions.size(), 1u);
+    EXPECT_TRUE(loaded.notes.empty());
+}
+
+TEST_F(LedgerDamageTest, no_flipped_byte_passes_for_something_else) {
+    const std::string whole = read_file();
+    int told = 0;
+    int harmless = 0;
+    // Every 127th byte (a prime, so that it walks through all offsets of a page), each with another bit; all of the
+    // header.
+    for (std::size_t at = 0; at < whole.size(); at += at < 100 ? 3 : 127) {
+        std::string flipped = whole;
+        flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+        for (const auto& left : std::filesystem::directory_iterator(dir.path()))
+            std::filesystem::remove(left.path());
+        write_file(flipped);
+        loaded = {};
+        auto opened = Ledger::open(file, loaded);
+        ASSERT_TRUE(opened.has_value()) << "byte " << at << ": " << opened.error().what;
+        ledger = std::move(*opened);
+        const bool said = !loaded.notes.empty() || loaded.rebuilt;
+        EXPECT_TRUE(said || is_whole()) << "byte " << at << " of page " << at / 4096 + 1;
+        EXPECT_TRUE(loaded.state == state || loaded.rebuilt) << "byte " << at;
+        told += said ? 1 : 0;
+        harmless += said ? 0 : 1;
+        ASSERT_TRUE(ledger->commit({.history = {entry()}}).has_value()) << "byte " << at << ": it can be written again";
+    }
+    std::printf("flipped bytes: %d told, %d without effect (unused parts of pages)\n", told, harmless);
+    EXPECT_GT(told, 20);
+}
+
+TEST_F(LedgerDamageTest, no_truncated_file_passes_for_a_whole_one) {
+    const std::string whole = read_file();
+    for (std::size_t length = 1; length < whole.size(); length += 2039) {
+        for (const auto& left : std::filesystem::directory_iterator(dir.path()))
+            std::filesystem::remove(left.path());
+        write_file(whole.substr(0, length));
+        ledger = open();
+        ASSERT_NE(ledger, nullptr) << length;
+        EXPECT_TRUE(!loaded.notes.empty() || is_whole()) << length;
+        EXPECT_TRUE(loaded.state == state || loaded.rebuilt) << length;
+    }
+}
+
+TEST_F(LedgerDamageTest, a_newer_release_is_read_and_left_alone) {
+    sql("PRAGMA user_version=7; CREATE TABLE shadows(id INTEGER PRIMARY KEY, what TEXT); INSERT INTO shadows VALUES(1, "
+        "'kept');"
+        "ALTER TABLE state ADD COLUMN shadow TEXT; UPDATE state SET shadow='kept';"
+        "ALTER TABLE operations ADD COLUMN shadow TEXT; UPDATE operations SET shadow='kept'");
+
+    ledger = open();
+
+    EXPECT_FALSE(loaded.rebuilt);
+    EXPECT_TRUE(is_whole());
+    EXPECT_TRUE(noted("newer release (schema 7)"));
+    state.models["digits"].why = "changed by the older release";
+    commit({.state = &state,
+            .operations = {
+                {.seq = 5, .key = "k5", .kind = "deploy", .model = "digits", .status = OperationStatus::done}}});
+    ledger = open();
+    EXPECT_EQ(loaded.state, state);
+    EXPECT_EQ(sql("SELECT what FROM shadows"), "kept");
+    EXPECT_EQ(sql("SELECT shadow FROM state WHERE key='model/digits'"), "kept");
+    EXPECT_EQ(sql("SELECT shadow FROM operations"), "kept");
+    EXPECT_EQ(sql("PRAGMA user_version"), "7");
+}
+
+}  // namespace
+}  // namespace modelguard::store::test
