@@ -102,7 +102,7 @@ Result<std::string> empty_files(const Walk& walk) {
         const dirent* entry = ::readdir(entries.get());
         if (!entry && errno != 0) return failed(walk.root, "read", walk.levels.back().name, errno);
         if (!entry) return std::string();
-        const std::string name = entry->d_name;
+        std::string name = entry->d_name;
         if (name == "." || name == "..") continue;
         if (entry->d_type == DT_DIR) return name;
         const int error = unlink_in(walk.current.get(), name.c_str(), 0);
