@@ -49,7 +49,9 @@ std::string sha256_hex(std::string_view text) {
 Result<Backup> parse_backup(std::string text, const std::string& path) {
     const auto bad = [&](const char* why) { return fail(ErrorKind::malformed_reply, path + ": " + why); };
     const std::size_t end_of_json = text.find('\n');
-    if (end_of_json == std::string::npos || !text.ends_with('\n')) return bad("torn: the checksum line is missing");
+    const bool has_second_line =
+        end_of_json != std::string::npos && end_of_json + 1 < text.size() && text.ends_with('\n');
+    if (!has_second_line) return bad("torn: the checksum line is missing");
     std::string_view checksum(text);
     checksum.remove_prefix(end_of_json + 1);
     checksum.remove_suffix(1);
