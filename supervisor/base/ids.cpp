@@ -15,8 +15,7 @@ bool is_lower_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <=
 
 bool is_valid_name(std::string_view name) {
     if (name.empty() || name.size() > kMaxNameLength || !is_lower_alnum(name.front())) return false;
-    return std::ranges::all_of(
-        name, [](char c) { return is_lower_alnum(c) || c == '_' || c == '.' || c == '-'; });
+    return std::ranges::all_of(name, [](char c) { return is_lower_alnum(c) || c == '_' || c == '.' || c == '-'; });
 }
 
 std::string Digest::short_form() const {
@@ -33,13 +32,12 @@ Result<Digest> parse_digest(std::string_view text) {
     std::string_view hex = text;
     if (hex.starts_with("sha256:") || hex.starts_with("sha256-")) hex.remove_prefix(kPrefix.size());
     std::string lower(hex);
-    std::ranges::transform(lower, lower.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
-    const bool is_hex = std::ranges::all_of(
-        lower, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+    const bool is_hex =
+        std::ranges::all_of(lower, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
     if (lower.size() != kHexLength || !is_hex)
-        return fail(ErrorKind::invalid_config, "'" + std::string(text.substr(0, 80)) +
-                                                   "' is not a digest; expected sha256: and 64 hex digits");
+        return fail(ErrorKind::invalid_config,
+                    "'" + std::string(text.substr(0, 80)) + "' is not a digest; expected sha256: and 64 hex digits");
     return Digest{std::string(kPrefix) + lower};
 }
 

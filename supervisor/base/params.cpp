@@ -41,9 +41,7 @@ double number_param(const ParamMap& params, std::string_view name) {
     if (const auto* integer = std::get_if<std::int64_t>(&found.value)) return static_cast<double>(*integer);
     return typed<double>(params, name);
 }
-std::int64_t integer_param(const ParamMap& params, std::string_view name) {
-    return typed<std::int64_t>(params, name);
-}
+std::int64_t integer_param(const ParamMap& params, std::string_view name) { return typed<std::int64_t>(params, name); }
 bool boolean_param(const ParamMap& params, std::string_view name) { return typed<bool>(params, name); }
 Usec duration_param(const ParamMap& params, std::string_view name) { return typed<Usec>(params, name); }
 bool has_param(const ParamMap& params, std::string_view name) { return params.contains(name); }
@@ -51,7 +49,8 @@ bool has_param(const ParamMap& params, std::string_view name) { return params.co
 namespace {
 std::size_t edit_distance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t j = 0; j <= b.size(); ++j)
+        row[j] = j;
     for (std::size_t i = 1; i <= a.size(); ++i) {
         std::size_t diagonal = row[0];
         row[0] = i;

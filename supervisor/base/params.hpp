@@ -22,11 +22,11 @@ std::string_view to_string(ParamType type);
 struct ParamSpec {
     std::string_view name;
     ParamType type{ParamType::text};
-    std::string_view unit;          ///< "seconds", "share 0-1", …, or empty
+    std::string_view unit;  ///< "seconds", "share 0-1", …, or empty
     bool required{false};
     std::string_view default_text;  ///< as it would be written in YAML; empty: no default
     std::string_view help;          ///< one sentence
-    double minimum{0};              ///< inclusive; for integer, number (and duration in seconds); used if minimum < maximum
+    double minimum{0};  ///< inclusive; for integer, number (and duration in seconds); used if minimum < maximum
     double maximum{0};
     std::span<const std::string_view> choices{};  ///< allowed words, for text
     std::span<const ParamSpec> fields{};          ///< for object
@@ -37,7 +37,8 @@ using ParamMap = std::map<std::string, ParamValue, std::less<>>;
 
 /// A parsed value with the place it came from (line 0: a default).
 struct ParamValue {
-    std::variant<std::monostate, bool, std::int64_t, double, std::string, Usec, std::vector<std::string>, ParamMap> value;
+    std::variant<std::monostate, bool, std::int64_t, double, std::string, Usec, std::vector<std::string>, ParamMap>
+        value;
     int line{0};
 
     bool operator==(const ParamValue&) const;
@@ -45,7 +46,7 @@ struct ParamValue {
 
 /// Typed access after validation; MG_ASSERT where the table does not promise the type.
 const std::string& text_param(const ParamMap& params, std::string_view name);
-double number_param(const ParamMap& params, std::string_view name);   ///< integer or number
+double number_param(const ParamMap& params, std::string_view name);  ///< integer or number
 std::int64_t integer_param(const ParamMap& params, std::string_view name);
 bool boolean_param(const ParamMap& params, std::string_view name);
 Usec duration_param(const ParamMap& params, std::string_view name);

@@ -73,17 +73,14 @@ Result<T> with_context(Result<T> result, std::string_view context) {
 #define MG_CONCAT_INNER(a, b) a##b
 #define MG_CONCAT(a, b) MG_CONCAT_INNER(a, b)
 /// MG_TRY(declaration, expression): unwraps a Result or returns its Error.
-#define MG_TRY(declaration, expression)                                                          \
-    auto MG_CONCAT(mg_try_, __LINE__) = (expression);                                            \
-    if (!MG_CONCAT(mg_try_, __LINE__))                                                           \
-        return std::unexpected(std::move(MG_CONCAT(mg_try_, __LINE__)).error());                 \
+#define MG_TRY(declaration, expression)                                                                         \
+    auto MG_CONCAT(mg_try_, __LINE__) = (expression);                                                           \
+    if (!MG_CONCAT(mg_try_, __LINE__)) return std::unexpected(std::move(MG_CONCAT(mg_try_, __LINE__)).error()); \
     declaration = std::move(*MG_CONCAT(mg_try_, __LINE__))
 /// MG_CHECK(expression): the same where there is no value.
-#define MG_CHECK(expression)                                                                     \
-    do {                                                                                         \
-        if (auto mg_check = (expression); !mg_check)                                             \
-            return std::unexpected(std::move(mg_check).error());                                 \
+#define MG_CHECK(expression)                                                                              \
+    do {                                                                                                  \
+        if (auto mg_check = (expression); !mg_check) return std::unexpected(std::move(mg_check).error()); \
     } while (false)
 /// A programming error: say where and abort; the service manager restarts us and the ledger resumes us.
-#define MG_ASSERT(expression)                                                                    \
-    ((expression) ? void(0) : ::modelguard::assertion_failed(#expression, __FILE__, __LINE__))
+#define MG_ASSERT(expression) ((expression) ? void(0) : ::modelguard::assertion_failed(#expression, __FILE__, __LINE__))

@@ -12,13 +12,14 @@ struct Unit {
     std::int64_t usec;
 };
 // Longest suffix first where one is the tail of another ("us", "ms" before "s").
-constexpr std::array kUnits{Unit{"us", 1},           Unit{"ms", 1'000},          Unit{"s", 1'000'000},
-                            Unit{"m", 60'000'000},   Unit{"h", 3'600'000'000},   Unit{"d", 86'400'000'000}};
+constexpr std::array kUnits{Unit{"us", 1},         Unit{"ms", 1'000},        Unit{"s", 1'000'000},
+                            Unit{"m", 60'000'000}, Unit{"h", 3'600'000'000}, Unit{"d", 86'400'000'000}};
 constexpr double kMaxUsec = 10.0 * 366 * 86'400'000'000.0;
 
 std::unexpected<Error> bad(std::string_view text, const char* why) {
-    return fail(ErrorKind::invalid_config, "'" + std::string(text.substr(0, 40)) + "' is not a duration: " + why +
-                                               "; expected a number and a unit (us, ms, s, m, h, d), as in 50ms or 10m");
+    return fail(ErrorKind::invalid_config,
+                "'" + std::string(text.substr(0, 40)) + "' is not a duration: " + why +
+                    "; expected a number and a unit (us, ms, s, m, h, d), as in 50ms or 10m");
 }
 }  // namespace
 
