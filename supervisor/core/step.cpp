@@ -353,8 +353,10 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
     if (s.phase == Phase::steady && s.managed && os_changed_since_pass(s, s.current))
         return begin_work(model, WorkKind::judge);
     if (s.phase == Phase::preflight) return begin_work(model, WorkKind::start_preflight);  // it may have died with us
-    // What is accepted once this boot is complete must have passed on it: another OS may have booted.
-    if (new_boot && s.phase == Phase::soaking && s.trial->soaked && s.work.kind == WorkKind::watch)
+    // What is accepted must have passed on this boot, for another OS may have booted; and the boot may have completed
+    // while the daemon was away.
+    if ((new_boot || os().boot_complete) && s.phase == Phase::soaking && s.trial->soaked &&
+        s.work.kind == WorkKind::watch)
         return begin_work(model, WorkKind::judge);
     if (s.work.kind != WorkKind::none) begin_work(model, s.work.kind);
     after_rest(model);

@@ -98,7 +98,6 @@ void Stepper::begin_os_rollback(const Deployment& target, const std::string& ask
     start_os_timer(Timer::os_window, policy_.os_window);
     Decision& told =
         tell_os(DecisionKind::os_rollback_ordered, target.id, "from " + o.view.booted + " to " + target.id);
-    told.seq = seq;
     told.model = asked_by;
     // A staged deployment would be finalised at the reboot and win over the order: it goes first, by an action of its
     // own.
