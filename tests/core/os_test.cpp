@@ -1,0 +1,346 @@
+// The OS: a targeted rollback within its budget, rejected deployments dropped, the default confirmed.
+
+#include <gtest/gtest.h>
+
+#include "tests/core/device.hpp"
+
+namespace modelguard::core {
+namespace {
+
+/// A serves and is known-good on os1; os2 was booted and A fails on it: the rollback is ordered.
+Device failing_on_a_new_os() {
+    Device device;
+    device.install("A").updates_os();
+    device.fails_through_the_rungs();
+    return device;
+}
+
+TEST(OsRollback, orders_the_deployment_on_which_the_model_was_known_good_and_reboots_into_it) {
+    Device device = failing_on_a_new_os();
+    ASSERT_TRUE(device.state.os.pending);
+    EXPECT_EQ(device.action<OrderOs>()->target, "os1.0");
+
+    device.os_done();
+    EXPECT_EQ(device.action<Reboot>()->target, "os1.0");
+    device.os_done();
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0");
+
+    EXPECT_NE(device.told(DecisionKind::os_rolled_back), nullptr);
+    EXPECT_EQ(device.m().work.kind, WorkKind::judge) << "does it work on the old OS?";
+    device.passes().happens(BootCompleted{});
+    EXPECT_EQ(device.phase(), Phase::steady);
+    EXPECT_EQ(device.state.os.rejected, std::vector<std::string>{"os2"});
+    EXPECT_FALSE(device.is_rejected("A"));
+}
+
+TEST(OsRollback, drops_a_staged_deployment_first_by_an_action_of_its_own) {
+    Device device;
+    device.install("A").updates_os();
+    device.os.deployments.push_back({.id = "os3.0", .identity = "os3", .newness = 3});
+    device.os.staged = "os3.0";
+    device.happens(OsObserved{device.os});
+
+    device.fails_through_the_rungs();
+    EXPECT_EQ(device.action<DropStaged>()->deployment, "os3.0");
+    device.os_done();
+
+    EXPECT_NE(device.told(DecisionKind::staged_dropped), nullptr);
+    EXPECT_NE(device.action<OrderOs>(), nullptr);
+}
+
+TEST(OsRollback, step_that_fails_is_tried_again_and_given_up_within_its_budget) {
+    Device device = failing_on_a_new_os();
+
+    for (int i = 1; i < device.policy.os_attempts; ++i) {
+        device.os_done(false);
+        device.happens(TimerExpired{"", Timer::os_retry});
+        EXPECT_NE(device.action<OrderOs>(), nullptr);
+    }
+    device.os_done(false);
+
+    EXPECT_NE(device.told(DecisionKind::os_rollback_failed), nullptr);
+    EXPECT_EQ(device.phase(), Phase::held);
+    EXPECT_EQ(device.m().code, "os_rollback_failed");
+    EXPECT_FALSE(device.state.os.pending);
+}
+
+TEST(OsRollback, refused_reboot_is_asked_for_again_for_as_long_as_it_takes) {
+    Device device = failing_on_a_new_os();
+    device.os_done();
+
+    for (int i = 0; i < device.policy.os_attempts + 3; ++i) {
+        device.os_done(false);
+        device.happens(TimerExpired{"", Timer::os_retry});
+        EXPECT_NE(device.action<Reboot>(), nullptr);
+    }
+}
+
+TEST(OsRollback, goes_on_after_a_restart_of_the_daemon_in_every_step) {
+    Device device = failing_on_a_new_os();
+    device.restarts_daemon();
+    EXPECT_NE(device.action<OrderOs>(), nullptr);
+    EXPECT_EQ(device.state.os.pending->attempts, 0);
+
+    device.os_done().restarts_daemon();
+    EXPECT_NE(device.action<Reboot>(), nullptr);
+    device.os_done(false).restarts_daemon();
+
+    EXPECT_EQ(device.action<Reboot>(), nullptr) << "the wait goes on";
+    device.happens(TimerExpired{"", Timer::os_retry});
+    EXPECT_NE(device.action<Reboot>(), nullptr);
+}
+
+TEST(OsRollback, boots_the_old_deployment_a_few_times_and_then_gives_up) {
+    Device device = failing_on_a_new_os();
+
+    for (int i = 1; i < device.policy.os_attempts; ++i) {
+        device.reboots();
+        EXPECT_NE(device.action<OrderOs>(), nullptr);
+    }
+    device.reboots();
+
+    EXPECT_NE(device.told(DecisionKind::os_rollback_failed), nullptr);
+}
+
+TEST(OsRollback, another_deployment_than_the_one_asked_for_ends_it) {
+    Device device = failing_on_a_new_os();
+    device.os.deployments.push_back({.id = "os3.0", .identity = "os3", .newness = 3});
+
+    device.reboots("os3.0");
+
+    EXPECT_NE(device.told(DecisionKind::os_rollback_failed), nullptr);
+    EXPECT_FALSE(device.state.os.pending);
+}
+
+TEST(OsRollback, stays_within_its_budget) {
+    Device device;
+    device.policy.os_rollbacks_per_window = 0;
+    device.install("A").updates_os();
+
+    device.fails_through_the_rungs();
+
+    EXPECT_FALSE(device.state.os.pending);
+    EXPECT_EQ(device.phase(), Phase::held);
+}
+
+TEST(OsRollback, budget_comes_back_with_its_window) {
+    Device device = failing_on_a_new_os();
+    EXPECT_EQ(device.state.os.rollbacks_in_window, 1);
+
+    device.happens(TimerExpired{"", Timer::os_window});
+
+    EXPECT_EQ(device.state.os.rollbacks_in_window, 0);
+}
+
+TEST(OsRollback, same_staging_is_rolled_back_from_once) {
+    Device device = failing_on_a_new_os();
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0").passes();
+    device.os.default_ = "os2.0";
+    device.reboots("os2.0");
+
+    std::string why_not;
+
+    EXPECT_EQ(os_rollback_target(device.state, device.policy, why_not), nullptr);
+    EXPECT_NE(why_not.find("once already"), std::string::npos);
+}
+
+struct TargetRow {
+    const char* name;
+    Deployment other;
+    bool rejected;
+    bool staged;
+    bool known_good_there;
+    bool required;
+    bool found;
+};
+
+class OsTarget : public testing::TestWithParam<TargetRow> {};
+
+TEST_P(OsTarget, is_bootable_not_rejected_and_has_what_every_required_model_needs) {
+    const TargetRow& row = GetParam();
+    State state;
+    state.os.view.deployments = {{.id = "now.0", .identity = "now", .newness = 5}, row.other};
+    state.os.view.booted = "now.0";
+    if (row.staged) state.os.view.staged = row.other.id;
+    if (row.rejected) state.os.rejected.push_back(row.other.identity);
+    ModelState& model = state.models["m"];
+    model.manifest.required = row.required;
+    model.known_good.push_back({.version = version("A"), .manifest = {}, .os = {"now"}});
+    if (row.known_good_there) model.known_good.back().os.push_back(row.other.identity);
+
+    std::string why_not;
+    const Deployment* target = os_rollback_target(state, {}, why_not);
+
+    EXPECT_EQ(target != nullptr, row.found) << why_not;
+    EXPECT_EQ(why_not.empty(), row.found);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    design_section_10, OsTarget,
+    testing::Values(
+        TargetRow{"good_one_is_taken", {.id = "old.0", .identity = "old"}, false, false, true, true, true},
+        TargetRow{"unbootable_is_not",
+                  {.id = "old.0", .identity = "old", .bootable = false},
+                  false,
+                  false,
+                  true,
+                  true,
+                  false},
+        TargetRow{"same_os_staged_again_is_not", {.id = "now.1", .identity = "now"}, false, false, true, true, false},
+        TargetRow{"rejected_is_not", {.id = "old.0", .identity = "old"}, true, false, true, true, false},
+        TargetRow{"staged_is_not", {.id = "old.0", .identity = "old"}, false, true, true, true, false},
+        TargetRow{
+            "one_without_known_good_is_not", {.id = "old.0", .identity = "old"}, false, false, false, true, false},
+        TargetRow{"one_is_enough_for_a_model_that_is_not_required",
+                  {.id = "old.0", .identity = "old"},
+                  false,
+                  false,
+                  false,
+                  false,
+                  true}),
+    [](const testing::TestParamInfo<TargetRow>& row) { return std::string(row.param.name); });
+
+TEST(OsTargetOrder, newest_of_several_is_taken) {
+    State state;
+    state.os.view.deployments = {{.id = "now.0", .identity = "now", .newness = 9},
+                                 {.id = "a.0", .identity = "a", .newness = 1},
+                                 {.id = "b.0", .identity = "b", .newness = 3},
+                                 {.id = "c.0", .identity = "c", .newness = 2}};
+    state.os.view.booted = "now.0";
+
+    std::string why_not;
+
+    EXPECT_EQ(os_rollback_target(state, {}, why_not)->id, "b.0");
+}
+
+TEST(OsRollback, operator_may_ask_for_one_and_gets_one_answer) {
+    Device device;
+    device.install("A").updates_os();
+    device.passes();
+
+    device.happens(OsRollbackRequested{90});
+    EXPECT_TRUE(device.state.os.pending);
+    device.happens(OsRollbackRequested{91});
+    EXPECT_EQ(device.answer_to(91)->kind, DecisionKind::refused);
+    device.os_done().os_done();
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0");
+
+    EXPECT_FALSE(device.state.os.pending);
+    const auto answers = std::ranges::count(device.history, std::uint64_t{90}, &Decision::seq);
+    EXPECT_EQ(answers, 1);
+}
+
+TEST(OsRollback, deploys_that_come_meanwhile_wait_for_its_end) {
+    Device device = failing_on_a_new_os();
+
+    const auto seq = device.deploy("B");
+    EXPECT_EQ(device.m().trial, std::nullopt);
+    EXPECT_EQ(device.answer_to(device.rollback())->code, "conflict");
+    EXPECT_EQ(device.answer_to(device.pin("A"))->code, "busy");
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0");
+
+    EXPECT_EQ(device.m().trial->version, version("B"));
+    EXPECT_EQ(device.answer_to(seq), nullptr);
+}
+
+TEST(OsTending, rejected_os_that_is_staged_again_is_dropped) {
+    Device device = failing_on_a_new_os();
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0").passes().happens(BootCompleted{});
+    device.os.deployments.push_back({.id = "os2.1", .identity = "os2", .newness = 7});
+    device.os.staged = "os2.1";
+
+    device.happens(OsObserved{device.os});
+    EXPECT_EQ(device.action<DropStaged>()->deployment, "os2.1");
+    device.os_done();
+
+    EXPECT_NE(device.told(DecisionKind::staged_dropped), nullptr);
+    EXPECT_EQ(device.state.os.view.staged, "");
+}
+
+TEST(OsTending, rejected_os_is_left_staged_where_the_policy_says_so) {
+    Device device = failing_on_a_new_os();
+    device.policy.drop_rejected_staged = false;
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0").passes().happens(BootCompleted{});
+    device.os.deployments.push_back({.id = "os2.1", .identity = "os2", .newness = 7});
+    device.os.staged = "os2.1";
+
+    device.happens(OsObserved{device.os});
+
+    EXPECT_EQ(device.action<DropStaged>(), nullptr);
+}
+
+TEST(OsTending, drop_that_fails_is_told_and_not_repeated_in_a_loop) {
+    Device device = failing_on_a_new_os();
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0").passes();
+    device.os.deployments.push_back({.id = "os2.1", .identity = "os2", .newness = 7});
+    device.os.staged = "os2.1";
+    device.happens(OsObserved{device.os});
+
+    device.os_done(false);
+
+    EXPECT_EQ(device.told(DecisionKind::staged_dropped)->code, "failed");
+    EXPECT_EQ(device.action<DropStaged>(), nullptr);
+}
+
+TEST(OsTending, booted_deployment_becomes_the_default_after_a_fallback_once_the_boot_is_complete) {
+    Device device;
+    device.install("A");
+    device.os.deployments.push_back({.id = "os2.0", .identity = "os2", .newness = 2});
+    device.os.default_ = "os2.0";
+
+    device.reboots("os1.0", true);
+    EXPECT_EQ(device.action<ConfirmOsDefault>(), nullptr);
+    device.happens(BootCompleted{});
+    EXPECT_EQ(device.action<ConfirmOsDefault>()->target, "os1.0");
+    device.os_done();
+
+    EXPECT_EQ(device.told(DecisionKind::os_default_confirmed)->code, "ordered");
+    EXPECT_EQ(device.state.os.view.default_, "os1.0");
+}
+
+TEST(OsTending, confirmation_that_fails_is_tried_once_a_boot) {
+    Device device;
+    device.os.deployments.push_back({.id = "os2.0", .identity = "os2", .newness = 2});
+    device.os.default_ = "os2.0";
+    device.reboots("os1.0", true).happens(BootCompleted{});
+
+    device.os_done(false);
+    EXPECT_EQ(device.told(DecisionKind::os_default_confirmed)->code, "failed");
+    device.happens(OsObserved{device.os});
+    EXPECT_EQ(device.action<ConfirmOsDefault>(), nullptr);
+    device.reboots("os1.0", true).happens(BootCompleted{});
+
+    EXPECT_NE(device.action<ConfirmOsDefault>(), nullptr);
+}
+
+TEST(OsTending, pending_default_that_nobody_rejected_is_left_alone) {
+    Device device;
+    device.os.deployments.push_back({.id = "os2.0", .identity = "os2", .newness = 2});
+    device.os.default_ = "os2.0";
+    device.happens(OsObserved{device.os});
+
+    EXPECT_TRUE(device.last.actions.empty());
+    EXPECT_TRUE(device.last.decisions.empty());
+}
+
+TEST(OsBlame, backend_none_has_one_os_that_never_changes) {
+    Device device;
+    device.os = OsView{};
+    device.reboots().happens(BootCompleted{});
+    device.install("A").reboots().happens(BootCompleted{});
+
+    device.fails_through_the_rungs();
+
+    EXPECT_EQ(device.phase(), Phase::held);
+    EXPECT_FALSE(device.ran_os_action());
+}
+
+}  // namespace
+}  // namespace modelguard::core
