@@ -105,7 +105,6 @@ void HttpServer::Impl::on_connection(void* self, MHD_Connection*, void**, MHD_Co
 
 Result<void> HttpServer::Impl::start(const HttpServerOptions& options) {
     connection_limit = options.connection_limit;
-    // The library takes the listening socket over, and closes it if it cannot start.
     daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr, &Impl::on_access, this, MHD_OPTION_LISTEN_SOCKET,
         listener.socket.get(), MHD_OPTION_NOTIFY_COMPLETED, &Impl::on_completed, this, MHD_OPTION_NOTIFY_CONNECTION,
@@ -113,7 +112,7 @@ Result<void> HttpServer::Impl::start(const HttpServerOptions& options) {
         options.connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, static_cast<unsigned>(options.idle_timeout.count()),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, options.connection_memory, MHD_OPTION_END);
     if (daemon == nullptr) return fail(ErrorKind::internal, "the HTTP library does not start");
-    std::ignore = listener.socket.release();  // closed by the library, or by stop()
+    std::ignore = listener.socket.release();  // the library's, once it has started; it closes it, or stop() does
     const MHD_DaemonInfo* info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info == nullptr || info->epoll_fd < 0) return fail(ErrorKind::internal, "the HTTP library has no epoll");
     readiness = host.loop.add_io(info->epoll_fd, EPOLLIN, [this](std::uint32_t) { pump(); });

@@ -24,7 +24,10 @@ class TracedUpload : public Upload {
   public:
     explicit TracedUpload(Trace& trace) : trace_(trace) {}
     ~TracedUpload() override { ++trace_.destroyed; }
-    void start(Responder responder) override { trace_.responder = std::move(responder); }
+    void start(Responder responder) override {
+        trace_.responder = std::move(responder);
+        if (trace_.fail_at == 0) trace_.responder.reply(problem_reply(507, ErrorKind::io, "no space"));
+    }
     std::size_t write(std::string_view bytes) override {
         EXPECT_EQ(trace_.finished + trace_.aborted, 0);
         const std::size_t taken = std::min(bytes.size(), trace_.allowance);
@@ -52,12 +55,17 @@ class HttpUploads : public testing::ServerTest {
   protected:
     void SetUp() override {
         ServerTest::SetUp();
-        server = serve({.idle_timeout = std::chrono::seconds(1)},
-                       {.handle = echo, .admit = [this](const HttpServerRequest& request) {
-                            HttpAdmission admission;
-                            if (request.path == "/deploy") admission.upload = std::make_unique<TracedUpload>(trace);
-                            return admission;
-                        }});
+        start_server(std::chrono::seconds(60));
+    }
+    void start_server(std::chrono::seconds idle_timeout) {
+        server.reset();
+        server =
+            serve({.idle_timeout = idle_timeout}, {.handle = echo, .admit = [this](const HttpServerRequest& request) {
+                                                       HttpAdmission admission;
+                                                       if (request.path == "/deploy")
+                                                           admission.upload = std::make_unique<TracedUpload>(trace);
+                                                       return admission;
+                                                   }});
         ASSERT_NE(server, nullptr);
     }
     void TearDown() override {
@@ -220,6 +228,7 @@ TEST_F(HttpUploads, a_client_that_vanishes_aborts_exactly_once) {
 }
 
 TEST_F(HttpUploads, a_client_that_ends_its_body_too_early_aborts) {
+    start_server(std::chrono::seconds(1));  // the library may notice the half-close only by then
     RawClient client(path);
     ASSERT_TRUE(send_all(client, head(1000) + "only this"));
     client.stop_sending();
@@ -300,6 +309,30 @@ TEST_F(HttpUploads, after_an_early_reply_an_endless_sender_is_cut_off_and_can_st
     EXPECT_GT(sent, 1u << 20);
     ASSERT_TRUE(until([&] { return client.has_closed(); }));
     EXPECT_EQ(client.status(), 422);
+}
+
+TEST_F(HttpUploads, after_an_early_reply_a_silent_client_is_closed_in_two_seconds) {
+    trace.fail_at = 10;
+    RawClient client(path);
+    ASSERT_TRUE(send_all(client, head(1u << 30) + "0123456789"));
+    ASSERT_TRUE(until([&] { return client.has_closed(); }));
+    EXPECT_TRUE(until([&] { return trace.destroyed == 1; }, std::chrono::seconds(5)));
+}
+
+TEST_F(HttpUploads, a_reply_from_start_is_sent_before_the_body_and_nothing_is_written) {
+    trace.fail_at = 0;
+    for (const char* expect : {"", "Expect: 100-continue\r\n"}) {
+        trace.destroyed = 0;
+        RawClient client(path);
+        ASSERT_TRUE(send_all(
+            client, "POST /deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n" + std::string(expect) + "\r\n"));
+        ASSERT_TRUE(until([&] { return client.has_closed(); })) << expect;
+        EXPECT_EQ(client.status(), 507) << client.received;
+        client.close();
+        ASSERT_TRUE(until([&] { return trace.destroyed == 1; }));
+    }
+    EXPECT_EQ(trace.taken, "");
+    EXPECT_EQ(trace.finished + trace.aborted, 0);
 }
 
 TEST_F(HttpUploads, an_early_reply_from_outside_while_held_back_reaches_the_client) {
