@@ -26,7 +26,10 @@ serve:
   ready_within: 20s
   period: 2s
 checks:
-- {{name: ready, kind: ready}}
+- name: ready
+  kind: ready
+  canary: canary/digits.jsonl
+  input: {{name: predict, datatype: FP32, shape: ["1", "64"]}}
 - name: latency
   kind: latency
   canary: canary/digits.jsonl
@@ -95,7 +98,7 @@ def wait_for(what: str, seconds: float, ask, log: Path | None = None):
 
 
 class Lab:
-    def __init__(self, work: Path, programs: Path, venv: Path, limit_ms: int = 60):
+    def __init__(self, work: Path, programs: Path, venv: Path, limit_ms: int = 150):
         self.work, self.programs, self.venv, self.limit_ms = work, programs, venv, limit_ms
         self.root, self.bundles, self.logs = work / "root", work / "bundles", work / "logs"
         self.server: subprocess.Popen | None = None

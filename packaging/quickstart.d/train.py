@@ -75,7 +75,7 @@ def main(out: Path, limit_ms: float) -> None:
     write_bundle(out, "1", canary, model=few)
     write_bundle(out, "2", canary, model=all_)
     write_bundle(out, "3", canary, model=wrong)
-    copies = copies_for(all_, held_x[0], 4.0 * limit_ms / 1000.0)
+    copies = copies_for(all_, held_x[0], 3.0 * limit_ms / 1000.0)
     write_bundle(out, "4", canary, model=all_, runtime="augmented", extra={"copies": copies})
     write_bundle(out, "5", canary, model=all_, runtime="overflowing")
     write_bundle(out, "5b", canary, runtime="unloadable")
