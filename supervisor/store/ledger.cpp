@@ -1,5 +1,6 @@
 #include "supervisor/store/ledger.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,14 +96,13 @@ Result<void> SqliteLedger::write_history(const Changes& changes, Written& writte
 }
 
 Result<void> SqliteLedger::trim_history(Written& written) {
-    // On a copy: only a durable commit may change what we know.
-    HistoryIndex after = history_;
     if (written.history.empty()) return {};
     std::uint64_t bytes = history_.bytes();
     for (const auto& [entry, size] : written.history)
         bytes += size;
     const std::size_t count = history_.count() + written.history.size();
     if (count <= kMostHistory && bytes <= kMostHistoryBytes) return {};
+    HistoryIndex after = history_;  // a copy: only a durable commit may change what we know
     for (const auto& [entry, size] : written.history)
         after.add(entry.number, entry.decision.model, size);
     while (after.count() > 1 && (after.count() > kMostHistory || after.bytes() > kMostHistoryBytes)) {
@@ -206,10 +206,13 @@ Result<std::vector<std::int64_t>> SqliteLedger::commit(const Changes& changes) {
 /// fsync failed, and SQLite would take them for a commit when it opens the file again.
 Result<void> SqliteLedger::cut_log() {
     const sys::Path log = beside("-wal");
+    const sys::Fd fd(::open(log.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && errno == ENOENT) return {};
     struct stat status{};
-    if (::stat(log.c_str(), &status) != 0) return {};
+    if (!fd || ::fstat(fd.get(), &status) != 0) return fail_errno("open " + log.string(), errno);
     if (status.st_size <= log_bytes_) return {};
-    if (::truncate(log.c_str(), log_bytes_) != 0) return fail_errno("truncate " + log.string(), errno);
+    if (::ftruncate(fd.get(), log_bytes_) != 0 || ::fsync(fd.get()) != 0)
+        return fail_errno("truncate " + log.string(), errno);
     return {};
 }
 

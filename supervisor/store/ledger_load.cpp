@@ -238,6 +238,7 @@ Result<void> SqliteLedger::set_aside(Loaded& loaded) {
 
 Result<std::unique_ptr<Ledger>> Ledger::open(const sys::Path& file, Loaded& loaded) {
     loaded = {};
+    MG_CHECK(sys::make_directories(file.parent_path(), 0755));
     auto ledger = std::make_unique<SqliteLedger>(file);
     Result<void> opened = ledger->open_and_load(loaded);
     if (opened) return ledger;

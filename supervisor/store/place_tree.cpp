@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <tuple>
 
 namespace modelguard::store {
 
@@ -36,7 +37,12 @@ Result<void> settle(const sys::Path& version) {
 Result<void> place_tree(const sys::Path& staged, const sys::Path& target) {
     MG_CHECK(sys::make_directories(target.parent_path(), 0755));
     MG_CHECK(rename_with(staged, target, 0));
-    return settle(target);
+    Result<void> settled = settle(target);
+    if (settled) return settled;
+    // Not known to be durable, so not a version: back to where the caller cleans up.
+    std::ignore = set_mode(target, 0755);
+    std::ignore = rename_with(target, staged, 0);
+    return settled;
 }
 
 Result<void> replace_tree(const sys::Path& staged, const sys::Path& target) {

@@ -3,12 +3,31 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 
 #include "tests/store/ledger_world.hpp"
+
+namespace {
+std::string fail_sync_of;
+}
+
+/// In place of libc's for the whole program, SQLite included: a disk that refuses cannot be had otherwise.
+extern "C" int fdatasync(int fd) {
+    if (!fail_sync_of.empty()) {
+        std::error_code error;
+        const auto path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
+        if (path.native().ends_with(fail_sync_of)) {
+            errno = EIO;
+            return -1;
+        }
+    }
+    return static_cast<int>(::syscall(SYS_fdatasync, fd));
+}
 
 namespace modelguard::store::test {
 namespace {
@@ -286,6 +305,53 @@ TEST_F(LedgerTest, a_failed_commit_keeps_nothing_and_closes_until_reopened) {
     EXPECT_EQ(commit({.state = &next, .history = {entry()}}), std::vector<std::int64_t>{2});
     ledger = open();
     EXPECT_EQ(loaded.state, next);
+}
+
+/// What fdatasync() of SQLite is to fail on from now on: a file's name ends like this.
+struct SyncFailure {
+    explicit SyncFailure(std::string suffix) { fail_sync_of = std::move(suffix); }
+    ~SyncFailure() { fail_sync_of.clear(); }
+};
+
+TEST_F(LedgerTest, a_commit_whose_fsync_failed_is_not_there_although_its_pages_are) {
+    const core::State state = rich_state();
+    commit({.state = &state, .history = {entry()}});
+    core::State next = state;
+    next.next_id = 99;
+    {
+        const SyncFailure failure("state.db-wal");
+        const auto failed = ledger->commit({.state = &next, .history = {entry()}});
+        ASSERT_FALSE(failed.has_value());
+        EXPECT_EQ(failed.error().kind, ErrorKind::io);
+    }
+
+    ledger = open();  // as after a restart, without reopen()
+    EXPECT_EQ(loaded.state, state);
+    EXPECT_EQ(ledger->history("", 0, 10)->size(), 1u);
+
+    {
+        const SyncFailure failure("state.db-wal");
+        EXPECT_FALSE(ledger->commit({.state = &next}).has_value()) << "the first commit of a log";
+    }
+    ASSERT_TRUE(ledger->reopen().has_value());
+    EXPECT_EQ(commit({.history = {entry()}}), std::vector<std::int64_t>{2});
+    ledger = open();
+    EXPECT_EQ(loaded.state, state);
+}
+
+TEST_F(LedgerTest, a_failed_checkpoint_keeps_the_commit_and_gives_the_handle_up) {
+    std::size_t kept = 0;
+    {
+        const SyncFailure failure("state.db");
+        while (ledger->commit({.history = {entry()}}).has_value())
+            ++kept;
+    }
+    EXPECT_GT(kept, 10u);
+    EXPECT_EQ(ledger->commit({.history = {entry()}}).error().kind, ErrorKind::io);
+
+    ASSERT_TRUE(ledger->reopen().has_value());
+    EXPECT_EQ(ledger->history("", 0, 5000)->size(), kept);
+    EXPECT_EQ(commit({.history = {entry()}}).at(0), static_cast<std::int64_t>(kept) + 1);
 }
 
 TEST_F(LedgerTest, many_commits_keep_the_log_small) {
