@@ -163,7 +163,8 @@ Result<void> replace_symlink(const Path& link, const std::string& target) {
     MG_TRY(const Place place, open_place(link));
     const int directory = place.directory.get();
     MG_TRY(const std::optional<std::string> present, read_link_at(directory, place.name.c_str(), link));
-    if (present == target) return {};
+    // Right already may still be only in the page cache: whoever made it may have been killed before its fsync.
+    if (present == target) return fsync_fd(directory, link);
 
     int r = ::symlinkat(target.c_str(), directory, place.temp.c_str());
     if (r != 0 && errno == EEXIST) {
