@@ -232,11 +232,7 @@ TEST_F(HttpConnections, a_socket_path_far_beyond_107_bytes_works) {
 }
 
 TEST_F(HttpConnections, an_adopted_socket_is_served_and_its_file_left) {
-    sys::Fd listening(::socket(AF_UNIX, SOCK_STREAM, 0));
-    const sockaddr_un address = testing::socket_address(path);
-    ASSERT_EQ(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(::listen(listening.get(), 5), 0);
-    server = serve({.listener = std::move(listening)}, {.handle = echo});
+    server = serve({.listener = testing::listening_socket(path, 5)}, {.handle = echo});
     RawClient client(path);
     ASSERT_TRUE(send_all(client, kGet));
     ASSERT_TRUE(until([&] { return client.has_reply(); }));

@@ -10,7 +10,6 @@ namespace modelguard::daemon {
 namespace {
 
 using testing::RawClient;
-using testing::socket_address;
 
 class Listener : public testing::ServerTest {
   protected:
@@ -58,10 +57,7 @@ TEST_F(Listener, a_live_socket_is_refused_and_left_alone) {
 }
 
 TEST_F(Listener, a_live_socket_with_a_full_backlog_is_live) {
-    const sys::Fd busy(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const sockaddr_un address = socket_address(path);
-    ASSERT_EQ(::bind(busy.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(::listen(busy.get(), 0), 0);
+    const sys::Fd busy = testing::listening_socket(path, 0);
     std::vector<std::unique_ptr<RawClient>> waiting;
     do
         waiting.push_back(std::make_unique<RawClient>(path));
@@ -112,12 +108,7 @@ TEST_F(Listener, removes_only_the_socket_it_made) {
 }
 
 TEST_F(Listener, adopts_listening_unix_sockets_only) {
-    sys::Fd listening(::socket(AF_UNIX, SOCK_STREAM, 0));
-    const sockaddr_un address = socket_address(path);
-    ASSERT_EQ(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(::listen(listening.get(), 5), 0);
-
-    auto adopted = adopt_listener(std::move(listening));
+    auto adopted = adopt_listener(testing::listening_socket(path, 5));
     ASSERT_TRUE(adopted) << adopted.error().what;
     EXPECT_NE(::fcntl(adopted->socket.get(), F_GETFL) & O_NONBLOCK, 0);
     adopted->remove_name();

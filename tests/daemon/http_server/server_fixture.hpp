@@ -25,6 +25,16 @@ inline sockaddr_un socket_address(const std::string& path) {
     return address;
 }
 
+/// A blocking listening socket, as a socket unit hands one over.
+inline sys::Fd listening_socket(const std::string& path, int backlog) {
+    sys::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    MG_ASSERT(fd);
+    const sockaddr_un address = socket_address(path);
+    MG_ASSERT(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    MG_ASSERT(::listen(fd.get(), backlog) == 0);
+    return fd;
+}
+
 /// A non-blocking unix stream client; says what it is told to say, byte by byte.
 class RawClient {
   public:
