@@ -358,6 +358,10 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
     if ((new_boot || os().boot_complete) && s.phase == Phase::soaking && s.trial->soaked &&
         s.work.kind == WorkKind::watch)
         return begin_work(model, WorkKind::judge);
+    // The way back begins with its verification again, whichever of its two steps the ledger knows of: the runner may
+    // then leave the commit between them out.
+    if (s.phase == Phase::reverting && s.work.kind == WorkKind::switch_version && !s.revert->target.empty())
+        return begin_work(model, WorkKind::verify);
     if (s.work.kind != WorkKind::none) begin_work(model, s.work.kind);
     after_rest(model);
 }
@@ -400,6 +404,13 @@ void Stepper::offer_manifest(const Model& model, const ManifestFacts& facts) {
     ModelState& s = model.s;
     if (facts.rev == s.manifest.rev && facts.rev == manifest_of_current(s).rev) {
         s.manifest = facts;
+        return;
+    }
+    if (!s.current.empty() && facts.rev == manifest_of_current(s).rev) {
+        s.manifest = facts;
+        Decision& told = tell(model, DecisionKind::manifest_accepted, s.current);
+        told.code = facts.rev;
+        told.text = "manifest revision " + facts.rev + " is in force: the version that serves is judged by it already";
         return;
     }
     if (s.current.empty()) {

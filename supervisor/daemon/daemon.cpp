@@ -17,6 +17,7 @@ namespace {
 
 constexpr unsigned kReaders = 64;   // connections of api.sock
 constexpr unsigned kChangers = 16;  // of control.sock, so that readers cannot starve a rollback
+constexpr Usec kBackupDelay = std::chrono::milliseconds(100);
 constexpr mode_t kReadMode = 0666;
 constexpr mode_t kControlMode = 0660;
 
@@ -61,6 +62,7 @@ class Daemon {
     Result<void> listen(const char* name, unsigned mode, bool control, unsigned connections,
                         std::unique_ptr<HttpServer>& server);
     void load_manifests(bool first);
+    void backup_soon();
     void write_backup();
     void tell_service_manager();
     void note(const std::string& text);
@@ -77,7 +79,7 @@ class Daemon {
     std::unique_ptr<Service> service_;
     std::unique_ptr<HttpServer> reading_, changing_;
     std::vector<sys::Source> signals_;
-    sys::Source backup_turn_;
+    sys::Source backup_timer_;
     std::uint64_t backups_{0};
     std::size_t lasting_notes_{0};  ///< notes from before the manifests were read, which a reload keeps
     Result<void> started_;
@@ -132,8 +134,7 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     runner_->on_commit = [this](bool decided) {
         service_->wake();
         if (decided) {
-            // After the way back is under way, never before: the copy is for when the daemon is dead.
-            backup_turn_ = loop_->defer([this] { write_backup(); });
+            backup_soon();
             tell_service_manager();
         }
     };
@@ -180,6 +181,17 @@ Result<void> Daemon::listen(const char* name, unsigned mode, bool control, unsig
     options.connection_limit = connections;
     MG_TRY(server, HttpServer::create(*loop_, std::move(options), service_->handlers()));
     return {};
+}
+
+/// The copy for when the daemon is dead costs two fsyncs: it waits for a moment in which no version is on its way back.
+void Daemon::backup_soon() {
+    if (backup_timer_) return;
+    backup_timer_ = loop_->add_timer(kBackupDelay, [this] {
+        backup_timer_.reset();
+        for (const auto& [name, model] : runner_->state().models)
+            if (model.phase == core::Phase::reverting) return backup_soon();
+        write_backup();
+    });
 }
 
 void Daemon::write_backup() {

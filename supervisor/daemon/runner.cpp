@@ -63,6 +63,22 @@ bool ends(const core::Decision& decision, const store::Operation& operation) {
            decision.model == operation.model && decision.version == operation.version;
 }
 
+/// The step of its work within a phase is not worth a commit of its own, which would put a second fsync between the
+/// decisive probe and the version that is brought back. Verifying and judging leave no trace, so that doing them twice
+/// is harmless, and a way back begins with its verification again whichever step the ledger has (core's resume()).
+bool differs_only_in_work(const core::State& before, core::State after) {
+    if (before.models.size() != after.models.size()) return false;
+    after.next_id = before.next_id;
+    for (auto& [name, model] : after.models) {
+        const auto was = before.models.find(name);
+        if (was == before.models.end()) return false;
+        // From or to no work at all is another matter: a wait is as much of the state as what is waited for.
+        const bool both = model.work.kind != core::WorkKind::none && was->second.work.kind != core::WorkKind::none;
+        if (both) model.work = was->second.work;
+    }
+    return before == after;
+}
+
 }  // namespace
 
 Runner::Runner(RunnerParts parts, store::Loaded loaded)
@@ -185,7 +201,8 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
             started.push_back(timers_.planned(start->model, start->timer, start->duration));
         }
     }
-    const bool changed = !(next.state == state_) || !next.decisions.empty() || !extra.empty();
+    const bool told = !next.decisions.empty() || !extra.empty();
+    const bool changed = told || !differs_only_in_work(state_, next.state);
     if (changed) {
         changes.state = &next.state;
         const std::int64_t wall = sys::wall_now_usec();
@@ -208,6 +225,8 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
             else
                 open_operations_.erase(operation.seq);
         }
+    } else {
+        state_ = std::move(next.state);
     }
     for (const auto& [model, timer] : stopped)
         timers_.stop(model, timer);

@@ -21,8 +21,8 @@ Result<void> fsync_directory(const Path& path);
 Result<std::string> read_file(const Path& path, std::size_t cap = 16u << 20);
 /// Replaces `path` with `content`, durable on return; readers see the old or the new whole.
 Result<void> write_file_atomic(const Path& path, std::string_view content, unsigned mode);
-/// Makes `link` point at `target` by symlink + rename + fsync(dir), removing a stale temp first; no fsync if it already
-/// does.
+/// Makes `link` point at `target` by symlink + rename + fsync(dir), removing a stale temp first; where it
+/// does already, only the fsync.
 Result<void> replace_symlink(const Path& link, const std::string& target);
 /// Removes a symlink and fsyncs the directory; fine if there is none. io if it is something else than a link.
 Result<void> remove_symlink(const Path& link);
