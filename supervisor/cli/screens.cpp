@@ -53,7 +53,7 @@ std::string measured_text(const core::CheckReport& check) {
     return text;
 }
 
-/// One line with numbers for each check, and the reason below where it did not pass.
+/// What each check measured against what, one after the other.
 std::string checks_text(const std::vector<core::CheckReport>& checks, const View& view) {
     constexpr std::size_t kNameColumns = 20, kVerdictColumns = 12;
     std::size_t name_width = 0, verdict_width = 0;
@@ -66,15 +66,13 @@ std::string checks_text(const std::vector<core::CheckReport>& checks, const View
         const std::string verdict(core::to_word(check.verdict));
         const std::string name = cut_to(printable(check.check), kNameColumns);
         const std::size_t indent = 2 + verdict_width + 2 + name_width + 2;
-        std::string numbers = measured_text(check);
-        const std::string reason = printable(check.text);
-        if (check.verdict == core::VerdictKind::pass && numbers.empty()) numbers = reason;
+        // A check says itself what it measured against what; the bare numbers are for one that has no words.
+        std::string numbers = check.text.empty() ? measured_text(check) : printable(check.text);
         if (!check.required) numbers = numbers.empty() ? "wanted only" : numbers + " (wanted only)";
         const std::string body = wrapped(numbers, indent);
         out += "  " + styled(verdict, style_of(check.verdict), view.colour) +
                std::string(verdict_width - verdict.size() + 2, ' ') + name;
         out += body.empty() ? "\n" : std::string(name_width - width_of(name) + 2, ' ') + body.substr(indent);
-        if (check.verdict != core::VerdictKind::pass && !reason.empty()) out += wrapped(reason, indent);
     }
     return out;
 }

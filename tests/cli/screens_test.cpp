@@ -125,8 +125,7 @@ TEST(Screens, an_unhealthy_model_has_its_reason_its_numbers_and_the_next_command
               "\n"
               "digits: degraded, unhealthy\n"
               "  why: p99 is too slow on every known-good version (too_slow)\n"
-              "  fail  p99  61.25 ms (limit 50, known-good 20), 100 probes\n"
-              "             61 ms at the 99th percentile\n"
+              "  fail  p99  61 ms at the 99th percentile\n"
               "  next: modelguard explain digits\n");
 }
 
