@@ -180,8 +180,7 @@ TEST_F(DeployTest, a_rejected_version_exits_1_with_reason_numbers_and_the_next_c
     EXPECT_EQ(ran.out,
               "digits: deploy of 5 (55555555bbbb): no (dropped)\n"
               "  accuracy fell\n"
-              "  fail  accuracy  0.52 (limit 0.9)\n"
-              "                  0.52 of 360\n"
+              "  fail  accuracy  0.52 of 360\n"
               "now serving: 4 (44444444aaaa)\n"
               "next: modelguard --root " +
                   root.path() + " explain digits\n");
