@@ -57,6 +57,10 @@ void Stepper::begin_revert(const Model& model, Cause cause, std::string code, co
     const bool has_other = good != s.known_good.rend();
     if (is_lkg && (cause != Cause::candidate_failed || !has_other)) {
         // The LKG itself was deployed once more: there is no better version to go back to, and none to blame it with.
+        if (s.current != s.trial->version)
+            return end_before_switch(model,
+                                     cause == Cause::superseded ? DecisionKind::superseded : DecisionKind::undecided,
+                                     Blame::environment, std::move(code), reports);
         Decision& told = tell(model, cause == Cause::superseded ? DecisionKind::superseded : DecisionKind::undecided,
                               s.trial->version);
         told.seq = s.trial->seq;
@@ -359,7 +363,7 @@ void Stepper::watched(const Model& model, const Verdict& verdict) {
             if (fails) current_fails(model, verdict);
             return;
         case Phase::degraded:
-            if (passes) return recover(model);
+            if (passes && find_known_good(s, s.current)) return recover(model);
             // With the environment to blame nothing is left to try; else the ladder goes on where it was left.
             if (fails && s.code != "environment" && !s.waits_for_os) climb(model, verdict.reports);
             return;
