@@ -9,14 +9,16 @@
 #include "supervisor/daemon/announce.hpp"
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/service.hpp"
+#include "supervisor/store/reserve.hpp"
 #include "supervisor/sys/journal.hpp"
 
 namespace modelguard::daemon {
 
 namespace {
 
-constexpr unsigned kReaders = 64;   // connections of api.sock
-constexpr unsigned kChangers = 16;  // of control.sock, so that readers cannot starve a rollback
+constexpr unsigned kReaders = 64;                         // connections of api.sock
+constexpr unsigned kChangers = 16;                        // of control.sock, so that readers cannot starve a rollback
+constexpr Usec kReserveRetry = std::chrono::seconds(30);  // only while there is no space
 constexpr Usec kBackupDelay = std::chrono::milliseconds(100);
 constexpr mode_t kReadMode = 0666;
 constexpr mode_t kControlMode = 0660;
@@ -62,6 +64,8 @@ class Daemon {
     Result<void> listen(const char* name, unsigned mode, bool control, unsigned connections,
                         std::unique_ptr<HttpServer>& server);
     void load_manifests(bool first);
+    bool give_up_reserve();
+    void hold_reserve();
     void backup_soon();
     void write_backup();
     void tell_service_manager();
@@ -80,6 +84,8 @@ class Daemon {
     std::unique_ptr<HttpServer> reading_, changing_;
     std::vector<sys::Source> signals_;
     sys::Source backup_timer_;
+    std::optional<store::Reserve> reserve_;
+    sys::Source reserve_timer_;
     std::uint64_t backups_{0};
     std::size_t lasting_notes_{0};  ///< notes from before the manifests were read, which a reload keeps
     Result<void> started_;
@@ -115,11 +121,14 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     MG_TRY(versions_,
            with_context(store::VersionStore::open(*loop_, places_, limits, options.self_exe), "version store"));
     MG_TRY(os_, make_os_backend(*loop_, options.os_backend, facts_.os_backend));
+    reserve_.emplace(places_.state / "reserve");
+    hold_reserve();
     facts_.notes = loaded.notes;
     for (const std::string& text : loaded.notes)
         note(text);
 
-    runner_ = std::make_unique<Runner>(RunnerParts{*loop_, *http_, *ledger_, *versions_, *os_, device_, core::Policy{}},
+    runner_ = std::make_unique<Runner>(RunnerParts{*loop_, *http_, *ledger_, *versions_, *os_, device_, core::Policy{},
+                                                   [this] { return give_up_reserve(); }},
                                        std::move(loaded));
     lasting_notes_ = facts_.notes.size();
     service_ = std::make_unique<Service>(*loop_, *runner_, *versions_, facts_);
@@ -181,6 +190,16 @@ Result<void> Daemon::listen(const char* name, unsigned mode, bool control, unsig
     options.connection_limit = connections;
     MG_TRY(server, HttpServer::create(*loop_, std::move(options), service_->handlers()));
     return {};
+}
+
+bool Daemon::give_up_reserve() {
+    const bool given = reserve_->give_up();
+    if (given) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { hold_reserve(); });
+    return given;
+}
+
+void Daemon::hold_reserve() {
+    if (!reserve_->hold()) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { hold_reserve(); });
 }
 
 /// The copy for when the daemon is dead costs two fsyncs: it waits for a moment in which no version is on its way back.

@@ -174,12 +174,29 @@ void Runner::pump() {
 void Runner::storage_trouble(const Error& error) {
     if (!storage_failed_) note("the ledger cannot be written, decisions wait until it can: " + error.what);
     storage_failed_ = true;
-    storage_retry_ = parts_.loop.add_timer(kStorageRetry, [this] {
-        if (const auto reopened = parts_.ledger.reopen(); !reopened) return storage_trouble(reopened.error());
-        storage_failed_ = false;
-        pump();
-        if (!storage_failed_) note("the ledger can be written again");
-    });
+    storage_retry_ = parts_.loop.add_timer(kStorageRetry, [this] { ensure_storage(); });
+}
+
+bool Runner::ensure_storage() {
+    if (!storage_failed_) return true;
+    if (const auto reopened = parts_.ledger.reopen(); !reopened) {
+        storage_trouble(reopened.error());
+        return false;
+    }
+    storage_failed_ = false;
+    pump();
+    if (!storage_failed_) note("the ledger can be written again");
+    return !storage_failed_;
+}
+
+/// A full disk must not keep a version from going back: what is set aside for that is given up, once, and it is tried
+/// again.
+Result<std::vector<std::int64_t>> Runner::commit(const store::Changes& changes) {
+    auto numbers = parts_.ledger.commit(changes);
+    if (numbers || !parts_.free_space || !parts_.free_space()) return numbers;
+    note("no space for the ledger; the reserve is given up: " + numbers.error().what);
+    MG_CHECK(parts_.ledger.reopen());
+    return parts_.ledger.commit(changes);
 }
 
 Result<void> Runner::process(const core::Event& event, const Extra& extra) {
@@ -213,7 +230,7 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
             if (!stopped.contains({timer.model, timer.timer})) changes.timers.push_back(std::move(timer));
         changes.timers.insert(changes.timers.end(), started.begin(), started.end());
         changes.stopped_timers.assign(stopped.begin(), stopped.end());
-        MG_TRY(const std::vector<std::int64_t> numbers, parts_.ledger.commit(changes));
+        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));
         for (std::size_t i = 0; i < numbers.size() && i < changes.history.size(); ++i)
             changes.history[i].number = numbers[i];
         state_ = std::move(next.state);
@@ -275,7 +292,7 @@ void Runner::later(const std::string& model, core::Event event, Extra extra) {
 
 Result<store::Operation> Runner::request(store::Operation operation, std::function<core::Event(std::uint64_t)> event,
                                          std::optional<store::StoredVersion> version) {
-    if (storage_failed_ || pumping_ || !queue_.empty())
+    if (!ensure_storage() || pumping_ || !queue_.empty())
         return fail(ErrorKind::unavailable,
                     "the ledger cannot be written at the moment (is the disk full?); try again");
     operation.seq = state_.next_id;
@@ -305,6 +322,7 @@ Result<store::Operation> Runner::begin_check(store::Operation operation) {
     if (!core::is_at_rest(s.phase))
         return fail(ErrorKind::conflict, "the model is in phase " + std::string(core::to_word(s.phase)) +
                                              ", its checks run already; see status");
+    if (!ensure_storage()) return fail(ErrorKind::unavailable, "the ledger cannot be written at the moment; try again");
     const core::KnownGood* good = core::find_known_good(s, s.current);
     auto spec = judging_spec(operation.model, good ? good->manifest.rev : s.manifest.rev, s.current);
     if (!spec) return fail(ErrorKind::unsupported, "its manifest cannot be used by this release; see the log");
@@ -318,7 +336,7 @@ Result<store::Operation> Runner::begin_check(store::Operation operation) {
     store::Changes changes;
     changes.state = &next;
     changes.operations = {operation};
-    if (auto kept = parts_.ledger.commit(changes); !kept) {
+    if (auto kept = commit(changes); !kept) {
         storage_trouble(kept.error());
         return std::unexpected(kept.error());
     }
@@ -338,7 +356,7 @@ Result<store::Operation> Runner::begin_check(store::Operation operation) {
             store::Changes ended;
             ended.operations = {operation};
             open_operations_.erase(operation.seq);
-            if (const auto kept = parts_.ledger.commit(ended); !kept) storage_trouble(kept.error());
+            if (const auto kept = commit(ended); !kept) storage_trouble(kept.error());
             if (on_commit) on_commit(false);
         });
     return operation;

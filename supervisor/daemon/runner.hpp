@@ -26,6 +26,7 @@ struct RunnerParts {
     rollback::OsBackend& os;
     DeviceConfig device;
     core::Policy policy;
+    std::function<bool()> free_space;  ///< gives up what is set aside for a full disk; true if there was any
 };
 
 /// What the newest probing of a model found, for `status`.
@@ -64,6 +65,8 @@ class Runner {
     store::Ledger& ledger() { return parts_.ledger; }
     const DeviceConfig& device() const { return parts_.device; }
     bool storage_failed() const { return storage_failed_; }
+    /// Where the ledger could not be written, tries at once whether it can again; true if it can be read and written.
+    bool ensure_storage();
 
     /// Called after each commit; `decided`: there was a decision in it.
     std::function<void(bool decided)> on_commit;
@@ -88,6 +91,7 @@ class Runner {
     Result<void> process(const core::Event& event, const Extra& extra);
     void conclude_operations(const std::vector<core::Decision>& decisions, store::Changes& changes);
     void storage_trouble(const Error& error);
+    Result<std::vector<std::int64_t>> commit(const store::Changes& changes);
     void note(const std::string& text);
 
     void perform(const core::Action& action);

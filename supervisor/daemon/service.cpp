@@ -108,6 +108,7 @@ HttpAdmission Service::admit(const HttpServerRequest& request) {
 void Service::handle(HttpServerRequest request, Responder responder) {
     if (request.segments.empty() || request.segments[0] != "v1")
         return responder.reply(problem_reply(404, ErrorKind::not_found, "no such path; all paths begin with /v1/"));
+    runner_.ensure_storage();
     HttpServerReply reply = is_read_path(request) ? read(request, responder) : change(request);
     if (responder) responder.reply(std::move(reply));
 }
