@@ -15,8 +15,8 @@ OURS = ("supervisor", "checks", "rollback", "tests", "bench")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 PRODUCT = ("supervisor", "checks", "rollback")
 CORE_BRANCH_PERCENT = 90.0
-# What has not been looked at when this is over is named and counted as skipped; cold, two cores do some 80 files in it.
-TIDY_BUDGET_SECONDS = 600.0
+# What has not been looked at when this is over is named and counted as skipped; cold, two cores do some 40 files in it.
+TIDY_BUDGET_SECONDS = 300.0
 
 
 def sources(folders: tuple[str, ...], *suffixes: str) -> list[Path]:
@@ -100,8 +100,9 @@ def coverage_gate(report: Report, options, cache: Path) -> None:
     ctest.build(report, "coverage", options.jobs, [f"{folder}/all" for folder in folders])
     right = all([ctest.run_tests(report, "coverage", options.jobs, folder=folder, prefix="coverage: ") for folder in folders])
     summary = report.logs / "coverage.json"
+    # comparisons that the compiler writes, one branch a member, are not ours to cover
     run(report, "coverage", ["gcovr", "--root", ".", "--filter", "supervisor/core/", "--exclude-throw-branches", "--exclude-unreachable-branches",
-                             "--json-summary", str(summary), "--txt", str(report.logs / "coverage.txt"), "--branches", "build/coverage"])
+                             "--exclude-lines-by-pattern", ".*operator==.*= default;.*", "--json-summary", str(summary), "--txt", str(report.logs / "coverage.txt"), "--branches", "build/coverage"])
     found = json.loads(summary.read_text())
     percent = found["branch_percent"]
     report.gate("coverage", right and percent >= CORE_BRANCH_PERCENT,
