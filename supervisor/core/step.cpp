@@ -350,9 +350,14 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
         told.text =
             "picked up again in phase " + told.code + (new_boot ? " after a boot" : " after a restart of the daemon");
     }
-    if (s.phase == Phase::steady && s.managed && os_changed_since_pass(s, s.current))
+    if (s.phase == Phase::steady && s.managed && os_changed_since_pass(s, s.current)) {
+        stop_timer(model, Timer::retry);
         return begin_work(model, WorkKind::judge);
-    if (s.phase == Phase::preflight) return begin_work(model, WorkKind::start_preflight);  // it may have died with us
+    }
+    if (s.phase == Phase::preflight) {  // the candidate may have died with us
+        stop_timer(model, Timer::retry);
+        return begin_work(model, WorkKind::start_preflight);
+    }
     // What is accepted must have passed on this boot, for another OS may have booted; and the boot may have completed
     // while the daemon was away.
     if ((new_boot || os().boot_complete) && s.phase == Phase::soaking && s.trial->soaked &&
@@ -441,7 +446,9 @@ void Stepper::on(const ManifestGone& event) {
         "its manifest is gone: what is served stays, and is not supervised until a manifest comes back";
     if (s.wish) drop_wish(model, "unmanaged");
     if (s.trial) abort_trial(model, Cause::undecided, "unmanaged");
-    if (is_at_rest(s.phase)) stop_work(model);
+    if (!is_at_rest(s.phase)) return;
+    stop_work(model);
+    stop_timer(model, Timer::retry);
 }
 
 void Stepper::on(const RemoveRequested& event) {
