@@ -1,6 +1,7 @@
 #pragma once
 // What a check kind is: a descriptor (name, parameters, factory) and a Check made from a manifest's parameters.
-// One file per kind in this folder, one line in kinds.def. Not for combining checks into a verdict: that is the daemon's judge.
+// One file per kind in this folder, one line in kinds.def. Not for combining checks into a verdict: that is the
+// daemon's judge.
 
 #include <functional>
 #include <memory>
@@ -20,20 +21,24 @@ namespace modelguard::checks {
 struct CheckContext {
     sys::Loop& loop;
     sys::HttpClient& http;
-    Target target;                       ///< server, model, protocol, expected version
-    sys::Path version_dir;               ///< the judged version's tree: canary files are looked up here
+    Target target;          ///< server, model, protocol, expected version
+    sys::Path version_dir;  ///< the judged version's tree: canary files are looked up here
     core::Subject subject{core::Subject::candidate};
     core::JudgePurpose purpose{core::JudgePurpose::trial};
-    const std::string* baseline{nullptr};///< this check's `measurement` on the LKG, or nullptr
+    const std::string* baseline{nullptr};         ///< this check's `measurement` on the LKG, or nullptr
     Usec ready_within{std::chrono::seconds(60)};  ///< until then loading, missing and unreachable are neutral
     /// argv, user and timeout of the device's command `name`; not_found where the device lists none.
-    struct Command { std::vector<std::string> argv; std::string user; Usec timeout; };
+    struct Command {
+        std::vector<std::string> argv;
+        std::string user;
+        Usec timeout;
+    };
     std::function<Result<Command>(std::string_view name)> command;
 };
 
 struct CheckOutcome {
     core::VerdictKind verdict{core::VerdictKind::inconclusive};
-    std::string code;     ///< as core::CheckReport::code
+    std::string code;  ///< as core::CheckReport::code
     std::string text;
     std::optional<double> measured, limit, baseline;
     std::string unit;
@@ -52,18 +57,20 @@ class Check {
   public:
     virtual ~Check() = default;
     /// Starts one pass. `done` is called exactly once, from the loop, never inside start().
-    virtual std::unique_ptr<Running> start(const CheckContext& context, std::function<void(CheckOutcome)> done) const = 0;
+    virtual std::unique_ptr<Running> start(const CheckContext& context,
+                                           std::function<void(CheckOutcome)> done) const = 0;
 };
 
 struct CheckKind {
     std::string_view name;
     std::string_view summary;
     std::span<const ParamSpec> params;
-    /// Parameters are already validated against `params`, with defaults filled in. invalid_config where they contradict.
+    /// Parameters are already validated against `params`, with defaults filled in. invalid_config where they
+    /// contradict.
     Result<std::unique_ptr<Check>> (*make)(const ParamMap& params);
-    bool compares{false};       ///< compares with the LKG: gets a baseline
-    bool needs_server{true};    ///< talks to the model server: only run once `ready` has passed
-    bool alone{false};          ///< must not run beside other checks (latency)
+    bool compares{false};     ///< compares with the LKG: gets a baseline
+    bool needs_server{true};  ///< talks to the model server: only run once `ready` has passed
+    bool alone{false};        ///< must not run beside other checks (latency)
 };
 
 /// All kinds, in the order of kinds.def.

@@ -24,7 +24,7 @@ class OsBackend {
 struct OsBackendKind {
     std::string_view name;
     std::string_view summary;
-    bool (*is_present)();   ///< does this host run it?
+    bool (*is_present)();  ///< does this host run it?
     Result<std::unique_ptr<OsBackend>> (*make)(sys::Loop& loop);
 };
 

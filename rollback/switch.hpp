@@ -23,10 +23,15 @@ struct ServiceContext {
     std::string model;
     std::string server_model;
     std::string endpoint;
-    sys::Path model_dir;                ///< …/models/<model>: `current` and `versions/` are in it
-    struct Command { std::vector<std::string> argv; std::string user; Usec timeout; };
+    sys::Path model_dir;  ///< …/models/<model>: `current` and `versions/` are in it
+    struct Command {
+        std::vector<std::string> argv;
+        std::string user;
+        Usec timeout;
+    };
     std::function<Result<Command>(std::string_view name)> command;  ///< the device's commands
-    std::vector<std::string> environment;  ///< for commands: MODELGUARD_MODEL, MODELGUARD_VERSION, MODELGUARD_VERSION_DIR
+    std::vector<std::string>
+        environment;  ///< for commands: MODELGUARD_MODEL, MODELGUARD_VERSION, MODELGUARD_VERSION_DIR
     Usec timeout{std::chrono::seconds(60)};
 };
 
@@ -48,15 +53,16 @@ struct ThenKind {
     std::string_view name;
     std::string_view summary;
     std::span<const ParamSpec> params;
-    std::unique_ptr<Running> (*start)(const ServiceContext&, const ParamMap& params, ThenVerb verb, std::function<void(Outcome)> done);
+    std::unique_ptr<Running> (*start)(const ServiceContext&, const ParamMap& params, ThenVerb verb,
+                                      std::function<void(Outcome)> done);
     bool needs_endpoint{false};  ///< talks to the model server itself
 };
 
 struct SwitchRequest {
     ServiceContext service;
     core::VersionId from;
-    core::VersionId to;                ///< empty: no current afterwards
-    const ThenKind* then{nullptr};     ///< nullptr: nobody is told
+    core::VersionId to;             ///< empty: no current afterwards
+    const ThenKind* then{nullptr};  ///< nullptr: nobody is told
     ParamMap then_params;
 };
 

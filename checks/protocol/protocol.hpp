@@ -18,13 +18,14 @@ namespace modelguard::checks {
 class Protocol;
 
 struct Target {
-    std::string endpoint;         ///< "http://127.0.0.1:8080", no trailing slash
-    std::string server_model;     ///< the server's name for the model
-    std::string served_version;   ///< expected `model_version`; empty: not checked
+    std::string endpoint;        ///< "http://127.0.0.1:8080", no trailing slash
+    std::string server_model;    ///< the server's name for the model
+    std::string served_version;  ///< expected `model_version`; empty: not checked
     const Protocol* protocol{nullptr};
 };
 
-/// No status code is portable, so each protocol classifies for itself (refs of the table: serving protocols' own documents).
+/// No status code is portable, so each protocol classifies for itself (refs of the table: serving protocols' own
+/// documents).
 enum class Outcome { ok, loading, missing, broken, wrong_version, unreachable };
 std::string_view to_word(Outcome);
 
@@ -41,8 +42,8 @@ struct CanaryItem {
 struct InferShape {
     std::string input_name{"input-0"};
     std::string datatype{"FP32"};
-    std::vector<std::int64_t> shape;   ///< of one item with its batch dimension; empty: [1, n]
-    std::string output_name;           ///< empty: the first output
+    std::vector<std::int64_t> shape;  ///< of one item with its batch dimension; empty: [1, n]
+    std::string output_name;          ///< empty: the first output
     bool argmax{false};
 };
 
@@ -54,10 +55,10 @@ struct ReadyAnswer {
 struct InferAnswer {
     Outcome outcome{Outcome::unreachable};
     std::string detail;
-    bool not_finite{false};            ///< NaN, Infinity, or null where a number belongs
-    std::string model_version;         ///< as served; empty: not said
-    std::vector<double> numbers;       ///< the chosen output, flat; after argmax one number
-    std::vector<std::string> texts;    ///< BYTES outputs
+    bool not_finite{false};          ///< NaN, Infinity, or null where a number belongs
+    std::string model_version;       ///< as served; empty: not said
+    std::vector<double> numbers;     ///< the chosen output, flat; after argmax one number
+    std::vector<std::string> texts;  ///< BYTES outputs
     bool cached{false};
 };
 
@@ -66,10 +67,12 @@ class Protocol {
     virtual ~Protocol() = default;
     virtual sys::HttpRequest ready_request(const Target& target) const = 0;
     virtual ReadyAnswer classify_ready(const Target& target, const Result<sys::HttpReply>& reply) const = 0;
-    /// `unique` differs between any two requests, so that no response cache answers. invalid_config: the item does not fit.
-    virtual Result<sys::HttpRequest> infer_request(const Target& target, const CanaryItem& item, const InferShape& shape,
-                                                   std::uint64_t unique) const = 0;
-    virtual InferAnswer read_infer(const Target& target, const InferShape& shape, const Result<sys::HttpReply>& reply) const = 0;
+    /// `unique` differs between any two requests, so that no response cache answers. invalid_config: the item does not
+    /// fit.
+    virtual Result<sys::HttpRequest> infer_request(const Target& target, const CanaryItem& item,
+                                                   const InferShape& shape, std::uint64_t unique) const = 0;
+    virtual InferAnswer read_infer(const Target& target, const InferShape& shape,
+                                   const Result<sys::HttpReply>& reply) const = 0;
 };
 
 struct ProtocolKind {

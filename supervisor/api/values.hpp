@@ -1,6 +1,6 @@
 #pragma once
-// What travels on the sockets and into state.bak: plain values and their JSON. This is the one place that knows the JSON.
-// Every document has a `schema` "modelguard.<thing>/1"; fields are only added. Not for core's own state.
+// What travels on the sockets and into state.bak: plain values and their JSON. This is the one place that knows the
+// JSON. Every document has a `schema` "modelguard.<thing>/1"; fields are only added. Not for core's own state.
 
 #include <cstdint>
 #include <optional>
@@ -24,24 +24,24 @@ struct ModelStatus {
     bool healthy{false};
     std::string phase;
     VersionRef current, candidate, known_good, pinned;
-    std::string code, why;                    ///< empty where all is well
-    std::vector<core::CheckReport> checks;    ///< newest result of each check
-    std::int64_t checked_wall_usec{0};        ///< when, 0: never
-    std::int64_t phase_left_usec{-1};         ///< soak or deadline left, -1: no timer
+    std::string code, why;                  ///< empty where all is well
+    std::vector<core::CheckReport> checks;  ///< newest result of each check
+    std::int64_t checked_wall_usec{0};      ///< when, 0: never
+    std::int64_t phase_left_usec{-1};       ///< soak or deadline left, -1: no timer
     std::int64_t rejected_count{0};
-    std::string next_command;                 ///< what an operator would type now; empty: nothing
+    std::string next_command;  ///< what an operator would type now; empty: nothing
 };
 
 struct Status {
-    std::string version;              ///< of modelguardd
+    std::string version;  ///< of modelguardd
     std::string boot_id;
-    std::int64_t wall_usec{0};        ///< when this was written
+    std::int64_t wall_usec{0};  ///< when this was written
     std::int64_t boottime_usec{0};
     bool healthy{false};
     bool boot_complete{false};
     std::string os_backend;
-    std::string os_booted;            ///< deployment id, empty with backend none
-    std::vector<std::string> notes;   ///< what the operator should know about the device
+    std::string os_booted;           ///< deployment id, empty with backend none
+    std::vector<std::string> notes;  ///< what the operator should know about the device
     std::vector<ModelStatus> models;
 };
 
@@ -49,15 +49,18 @@ struct HistoryItem {
     std::int64_t number{0};
     std::int64_t wall_usec{0};
     core::Decision decision;
-    std::string label;                ///< of decision.version
-    std::string kind_word;            ///< the kind as received; a newer release may say one that DecisionKind lacks (then `resumed`)
+    std::string label;  ///< of decision.version
+    std::string
+        kind_word;  ///< the kind as received; a newer release may say one that DecisionKind lacks (then `resumed`)
 };
-struct History { std::vector<HistoryItem> items; };          ///< newest first
+struct History {
+    std::vector<HistoryItem> items;
+};  ///< newest first
 
 struct Explanation {
     std::string model;
-    std::vector<HistoryItem> items;                          ///< oldest first: the story
-    std::vector<std::string> lines;                          ///< the same for people
+    std::vector<HistoryItem> items;  ///< oldest first: the story
+    std::vector<std::string> lines;  ///< the same for people
 };
 
 struct VersionItem {
@@ -65,32 +68,52 @@ struct VersionItem {
     std::uint64_t bytes{0}, files{0};
     std::int64_t imported_wall_usec{0};
     bool current{false}, known_good{false}, lkg{false}, pinned{false};
-    std::string rejected;                                    ///< why, as a word; empty: not rejected
+    std::string rejected;  ///< why, as a word; empty: not rejected
 };
-struct Versions { std::string model; std::vector<VersionItem> items; };
+struct Versions {
+    std::string model;
+    std::vector<VersionItem> items;
+};
 
 struct OperationDoc {
     std::uint64_t id{0};
     std::string kind, model, digest, label;
-    std::string status;                                      ///< running, done, no, failed
+    std::string status;  ///< running, done, no, failed
     std::string code, text;
-    std::string phase;                                       ///< of the model now
-    std::vector<core::CheckReport> checks;                   ///< of a `check`
+    std::string phase;                      ///< of the model now
+    std::vector<core::CheckReport> checks;  ///< of a `check`
 };
 
-struct Problem {                                             ///< application/problem+json
+struct Problem {  ///< application/problem+json
     int http_status{500};
-    std::string kind;                                        ///< ErrorKind's word
+    std::string kind;  ///< ErrorKind's word
     std::string title;
     std::string file, key;
     int line{0};
 };
 
-struct Finding { std::string severity; std::string file, key, text; int line{0}; };   ///< severity: error, warning, note
-struct Validation { bool valid{false}; std::string model; std::vector<Finding> findings; };
+struct Finding {
+    std::string severity;
+    std::string file, key, text;
+    int line{0};
+};  ///< severity: error, warning, note
+struct Validation {
+    bool valid{false};
+    std::string model;
+    std::vector<Finding> findings;
+};
 
-struct KindDoc { std::string category, name, summary; struct Param { std::string name, type, unit, default_text, help; bool required{false}; }; std::vector<Param> params; };
-struct Kinds { std::vector<KindDoc> kinds; };
+struct KindDoc {
+    std::string category, name, summary;
+    struct Param {
+        std::string name, type, unit, default_text, help;
+        bool required{false};
+    };
+    std::vector<Param> params;
+};
+struct Kinds {
+    std::vector<KindDoc> kinds;
+};
 
 std::string to_json(const Status&);
 std::string to_json(const History&);
@@ -111,7 +134,9 @@ Result<Validation> validation_from_json(std::string_view json);
 Result<Kinds> kinds_from_json(std::string_view json);
 
 /// The body of POST …/rollback.
-struct RollbackBody { std::string seen_current, to; };
+struct RollbackBody {
+    std::string seen_current, to;
+};
 std::string to_json(const RollbackBody&);
 Result<RollbackBody> rollback_body_from_json(std::string_view json);
 

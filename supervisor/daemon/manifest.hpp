@@ -37,7 +37,7 @@ struct Manifest {
     std::string model;
     std::string text;
     std::string file;
-    core::ManifestFacts facts;         ///< rev, required, deadline, soak, …
+    core::ManifestFacts facts;                                  ///< rev, required, deadline, soak, …
     std::string version_label, version_source, version_digest;  ///< `version:`, empty where absent
     const rollback::SwitchKind* switch_kind{nullptr};
     const rollback::ThenKind* then{nullptr};
@@ -46,13 +46,17 @@ struct Manifest {
     const checks::ProtocolKind* protocol{nullptr};
     std::string server_model;
     Usec ready_within{std::chrono::seconds(60)};
-    Usec period{std::chrono::seconds(10)};   ///< of probing in the steady state
+    Usec period{std::chrono::seconds(10)};  ///< of probing in the steady state
     std::vector<ConfiguredCheck> checks;
 };
 
 /// The device's own file: commands and what delivered manifests may name (DESIGN.md section 8).
 struct DeviceConfig {
-    struct Command { std::vector<std::string> argv; std::string user; Usec timeout{std::chrono::seconds(30)}; };
+    struct Command {
+        std::vector<std::string> argv;
+        std::string user;
+        Usec timeout{std::chrono::seconds(30)};
+    };
     std::map<std::string, Command, std::less<>> commands;
     std::vector<std::string> units;
     std::vector<std::string> addresses;  ///< "127.0.0.1:8080" patterns beyond loopback
@@ -63,6 +67,7 @@ struct DeviceConfig {
 /// nullopt exactly where `findings` holds an error. Never throws; at most 1 MiB of text; never more than 50 findings.
 std::optional<Manifest> parse_manifest(std::string_view text, const std::string& file, const DeviceConfig& device,
                                        std::vector<Finding>& findings);
-std::optional<DeviceConfig> parse_device_config(std::string_view text, const std::string& file, std::vector<Finding>& findings);
+std::optional<DeviceConfig> parse_device_config(std::string_view text, const std::string& file,
+                                                std::vector<Finding>& findings);
 
 }  // namespace modelguard::daemon

@@ -82,7 +82,7 @@ class SqliteLedger : public Ledger {
     bool state_is_whole_{false};
     std::int64_t page_bytes_{4096};
     std::int64_t bytes_found_{0};  // of the file, before it was opened
-    std::int64_t log_bytes_{0};  // of the write-ahead log that belong to commits we said were kept
+    std::int64_t log_bytes_{0};    // of the write-ahead log that belong to commits we said were kept
     std::uint64_t commits_{0};
     Texts state_texts_;                 // as last written
     std::optional<core::State> state_;  // the same as values: comparing them is 20 times cheaper than writing JSON
