@@ -41,13 +41,13 @@ std::vector<Bounds> configurations(bool all) {
 
     Bounds upgrade = one_model("upgrades");
     upgrade.established = true;
-    upgrade.budget = either({.wants = 1, .corruptions = 1}, {.wants = 2, .rollbacks = 1, .corruptions = 1});
+    upgrade.budget = either({.wants = 1, .corruptions = 1}, {.wants = 1, .rollbacks = 1, .corruptions = 1});
     result.push_back(upgrade);
 
     Bounds admin = one_model("operators");
     admin.established = true;
     admin.manifests.push_back(ManifestFacts{.rev = "r2"});
-    admin.budget = either({.admin = 2}, {.wants = 1, .rollbacks = 1, .admin = 2});
+    admin.budget = either({.admin = 2}, {.wants = 1, .admin = 2});
     result.push_back(admin);
 
     Bounds preflight = one_model("preflight");
@@ -59,13 +59,13 @@ std::vector<Bounds> configurations(bool all) {
     Bounds accepting = one_model("inconclusive: accept");
     accepting.established = true;
     accepting.manifests = {ManifestFacts{.rev = "r1", .soak = Usec{0}, .on_inconclusive = OnInconclusive::accept}};
-    accepting.budget = either({.wants = 1}, {.wants = 2, .reboots = 1});
+    accepting.budget = either({.wants = 1}, {.wants = 1, .rollbacks = 1, .reboots = 1});
     result.push_back(accepting);
 
     Bounds holding = one_model("inconclusive: hold");
     holding.established = true;
     holding.manifests = {ManifestFacts{.rev = "r1", .on_inconclusive = OnInconclusive::hold}};
-    holding.budget = either({.wants = 1}, {.wants = 2, .reboots = 1});
+    holding.budget = either({.wants = 1}, {.wants = 1, .rollbacks = 1, .reboots = 1});
     result.push_back(holding);
 
     Bounds os = one_model("3 versions, 2 OS");
@@ -81,7 +81,7 @@ std::vector<Bounds> configurations(bool all) {
     two.manifests = {ManifestFacts{.rev = "r1"}};
     two.policy = tight_policy();
     two.policy.reprobes = two.policy.waits = 0;  // what one model does by itself is explored above
-    two.budget = either({.wants = 2}, {.wants = 3, .rollbacks = 1});
+    two.budget = either({.wants = 2}, {.wants = 2, .rollbacks = 1});
     result.push_back(two);
 
     Bounds two_os = two;
@@ -89,7 +89,7 @@ std::vector<Bounds> configurations(bool all) {
     two_os.established = true;
     if (!all) two_os.versions.pop_back();
     two_os.os_updates = {"os2"};
-    two_os.budget = either({.updates = 1, .reboots = 1}, {.updates = 1, .reboots = 1, .fallbacks = 1});
+    two_os.budget = either({.updates = 1, .reboots = 1}, {.updates = 1, .reboots = 1});
     result.push_back(two_os);
     return result;
 }

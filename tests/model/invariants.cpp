@@ -474,6 +474,11 @@ std::string phase_incoherent(const Edge& edge) {
         if (m.phase == Phase::verifying && m.current != m.revert->target) return "judges what is not current";
         if ((m.phase == Phase::degraded || m.phase == Phase::held) && (m.code.empty() || m.current.empty()))
             return "no reason, or nothing served";
+        if (contains(m.timers, Timer::deadline) != (m.phase == Phase::trial))
+            return "a deadline without a trial, or a trial without one";
+        if (contains(m.timers, Timer::soak) && m.phase != Phase::soaking) return "soaks outside its soak";
+        if (contains(m.timers, Timer::retry) && m.work.kind != WorkKind::none)
+            return "waits for an answer and for a retry";
         if (!rests && !goes_on) return "nothing is under way and no timer runs";
         if (rests && m.managed && !m.current.empty() && !m.waits_for_os && !goes_on) return "served and not watched";
         if (m.waits_for_os && !os.pending) return "waits for an OS rollback that is not";
