@@ -226,7 +226,7 @@ void parse_events(std::string_view text, TreeBuilder& builder, FindingSink& sink
         YAML::Parser parser(stream);
         while (parser.HandleNextDocument(builder)) {
         }
-    } catch (const Stop&) {
+    } catch (const Stop&) {  // the builder has said why
     } catch (const YAML::Exception& exception) {
         sink.error(line_of(exception.mark), "", "not YAML: " + exception.msg);
     } catch (const std::exception& exception) {
@@ -287,7 +287,7 @@ std::string canonical(const YamlNode& node, std::string_view left_out, std::stri
                 return entry == nullptr ? std::string_view() : std::string_view(entry->value.text);
             };
             if (std::ranges::all_of(items, [&](const YamlNode* item) { return item->find(sort_by) != nullptr; }))
-                std::ranges::stable_sort(items, {}, name_of);
+                std::ranges::sort(items, {}, name_of);  // names are unique in whatever is accepted
             std::string text = "[";
             for (const YamlNode* item : items)
                 text += canonical(*item, {}, sort_by) + ",";
