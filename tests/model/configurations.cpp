@@ -41,38 +41,54 @@ std::vector<Bounds> configurations(bool all) {
 
     Bounds upgrade = one_model("upgrades");
     upgrade.established = true;
-    upgrade.budget = either({.wants = 1, .corruptions = 1}, {.wants = 1, .rollbacks = 1, .corruptions = 1});
+    upgrade.budget = either({.wants = 1, .corruptions = 1}, {.wants = 1, .rollbacks = 1});
     result.push_back(upgrade);
 
     Bounds admin = one_model("operators");
     admin.established = true;
     admin.manifests.push_back(ManifestFacts{.rev = "r2"});
-    admin.budget = either({.admin = 2}, {.wants = 1, .admin = 2});
+    admin.budget = {.admin = 2};
     result.push_back(admin);
+    if (all) {
+        admin.name = "operators, deploys";
+        admin.budget = {.wants = 1, .admin = 1};
+        result.push_back(admin);
+        admin.name = "operators, rollbacks";
+        admin.budget = {.rollbacks = 1, .admin = 1};
+        result.push_back(admin);
+        admin.name = "corrupt versions";
+        admin.budget = {.wants = 1, .corruptions = 1};
+        result.push_back(admin);
+    }
 
     Bounds preflight = one_model("preflight");
     preflight.established = true;
     preflight.manifests = {ManifestFacts{.rev = "r1", .preflight = true}};
-    preflight.budget = either({.wants = 1}, {.wants = 1, .rollbacks = 1, .reboots = 1});
+    preflight.budget = either({.wants = 1}, {.wants = 1, .rollbacks = 1});
     result.push_back(preflight);
 
     Bounds accepting = one_model("inconclusive: accept");
     accepting.established = true;
     accepting.manifests = {ManifestFacts{.rev = "r1", .soak = Usec{0}, .on_inconclusive = OnInconclusive::accept}};
-    accepting.budget = either({.wants = 1}, {.wants = 1, .rollbacks = 1, .reboots = 1});
+    accepting.budget = either({.wants = 1}, {.wants = 1, .reboots = 1});
     result.push_back(accepting);
 
     Bounds holding = one_model("inconclusive: hold");
     holding.established = true;
     holding.manifests = {ManifestFacts{.rev = "r1", .on_inconclusive = OnInconclusive::hold}};
-    holding.budget = either({.wants = 1}, {.wants = 1, .rollbacks = 1, .reboots = 1});
+    holding.budget = either({.wants = 1}, {.wants = 1, .rollbacks = 1});
     result.push_back(holding);
 
     Bounds os = one_model("3 versions, 2 OS");
     os.established = true;
     os.os_updates = {"os2"};
-    os.budget = either({.updates = 1, .reboots = 1}, {.wants = 1, .updates = 1, .reboots = 1, .fallbacks = 1});
+    os.budget = either({.updates = 1, .reboots = 1}, {.wants = 1, .updates = 1, .reboots = 1});
     result.push_back(os);
+    if (all) {
+        os.name = "OS fallbacks";
+        os.budget = {.updates = 1, .reboots = 1, .fallbacks = 1};
+        result.push_back(os);
+    }
 
     Bounds two;
     two.name = "2 models, 2 versions";
