@@ -1,6 +1,6 @@
 """tests/run after the packages are there: builds, runs ctest, then the other gates, and sums up.
 
-Every test of ctest counts as one (once more in the sanitizer and coverage builds), every gate (format, coverage, tidy) as one. The
+Every test of ctest counts as one (once more in the sanitizer and coverage builds), every gate (format, coverage, with --all tidy) as one. The
 exit code is 0 only if nothing failed. Logs are in build/logs/.
 """
 
@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="full enumerations, and clang-tidy over the tests too")
+    parser.add_argument("--all", action="store_true", help="full enumerations, and clang-tidy over the whole tree")
     parser.add_argument("--fast", action="store_true", help="the dev build and its quick tests only (not those labelled slow or realserver)")
     parser.add_argument("--label", action="append", default=[], help="the dev build and the tests with this label only; may be repeated")
     parser.add_argument("--gate", action="append", default=[], choices=["ctest", *gates.GATES], help="this part only; may be repeated")
