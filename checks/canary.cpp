@@ -16,6 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxIdBytes = 200;
+constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
 
 Result<std::string> read_id(const json& line) {
     const auto it = line.find("id");
@@ -76,7 +77,7 @@ Result<void> validate_canary_path(std::string_view path) {
 }
 
 Result<std::vector<CanaryItem>> parse_canary_set(std::string_view text, std::string_view name) {
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
     std::vector<CanaryItem> items;
     std::set<std::string, std::less<>> ids;
     for (int number = 1; !text.empty(); ++number) {
@@ -102,6 +103,18 @@ Result<std::vector<CanaryItem>> load_canary_set(const sys::Path& version_dir, co
     MG_TRY(const std::string text,
            with_context(sys::read_file(version_dir / path, kMaxCanaryBytes), "canary set " + path));
     return parse_canary_set(text, path);
+}
+
+Result<CanaryItem> load_first_item(const sys::Path& version_dir, const std::string& path) {
+    MG_CHECK(validate_canary_path(path));
+    MG_TRY(const std::string line,
+           with_context(sys::read_first_line(version_dir / path, kMaxCanaryBytes), "canary set " + path));
+    if (line.find_first_not_of(" \t\r\n") != std::string::npos && line != kUtf8Mark) {
+        MG_TRY(auto items, parse_canary_set(line, path));
+        return std::move(items.front());
+    }
+    MG_TRY(auto items, load_canary_set(version_dir, path));  // blank lines before the first item
+    return std::move(items.front());
 }
 
 std::string inputs_fingerprint(const std::vector<CanaryItem>& items) {

@@ -28,6 +28,10 @@ Result<std::vector<CanaryItem>> parse_canary_set(std::string_view text, std::str
 /// above. Blocks for as long as reading 16 MiB takes.
 Result<std::vector<CanaryItem>> load_canary_set(const sys::Path& version_dir, const std::string& path);
 
+/// The first item alone: reads no further than its line, so that asking for it every second costs nothing. Errors as
+/// above, but what is wrong behind the first item is not seen.
+Result<CanaryItem> load_first_item(const sys::Path& version_dir, const std::string& path);
+
 /// One hex word over ids and inputs: measurements on different inputs are not compared.
 std::string inputs_fingerprint(const std::vector<CanaryItem>& items);
 

@@ -46,12 +46,12 @@ class ReadyRun final : public Run {
 
     bool load_item() {
         if (params_.canary.empty()) return true;
-        auto loaded = load_canary_set(context_.version_dir, params_.canary);
+        auto loaded = load_first_item(context_.version_dir, params_.canary);
         if (!loaded) {
             finish(inconclusive("no_canary_set", loaded.error().what));
             return false;
         }
-        item_ = std::move(loaded->front());
+        item_ = std::move(*loaded);
         return true;
     }
 

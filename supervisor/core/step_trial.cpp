@@ -300,7 +300,7 @@ void Stepper::close_before_switch(const Model& model, DecisionKind kind, Blame b
     if (back == Phase::steady)
         rest(model, back);
     else
-        settle(model, back, back == Phase::empty ? code : s.code,
+        settle(model, back, back == Phase::empty ? std::move(code) : s.code,
                back == Phase::empty ? std::string(to_word(kind)) : s.why);
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // The inside of step(): one object per step that holds the next state and collects actions and decisions.
-// Split by the part of the road: step.cpp (requests, start), step_trial.cpp (forward), step_way_back.cpp (back and the
-// ladder), step_os.cpp (the OS). Not for use outside core.
+// Split by the part of the road: step.cpp (what all share, start, answers), step_requests.cpp (what is asked for),
+// step_trial.cpp (forward), step_way_back.cpp (back and the ladder), step_os.cpp (the OS). Not for use outside core.
 
 #include "supervisor/core/step.hpp"
 
@@ -14,6 +14,13 @@ class Stepper {
     // step.cpp
     void on(const Started&);
     void on(const BootCompleted&);
+    void on(const VersionVerified&);
+    void on(const PreflightStarted&);
+    void on(const SwitchDone&);
+    void on(const ServiceRestarted&);
+    void on(const Verdict&);
+    void on(const TimerExpired&);
+    // step_requests.cpp
     void on(const ManifestApplied&);
     void on(const ManifestGone&);
     void on(const RemoveRequested&);
@@ -22,12 +29,6 @@ class Stepper {
     void on(const PinRequested&);
     void on(const UnpinRequested&);
     void on(const UnrejectRequested&);
-    void on(const VersionVerified&);
-    void on(const PreflightStarted&);
-    void on(const SwitchDone&);
-    void on(const ServiceRestarted&);
-    void on(const Verdict&);
-    void on(const TimerExpired&);
     // step_os.cpp
     void on(const OsObserved&);
     void on(const OsRollbackRequested&);

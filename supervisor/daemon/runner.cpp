@@ -290,7 +290,8 @@ void Runner::later(const std::string& model, core::Event event, Extra extra) {
 
 // ---- requests ----------------------------------------------------------------------------------------------------
 
-Result<store::Operation> Runner::request(store::Operation operation, std::function<core::Event(std::uint64_t)> event,
+Result<store::Operation> Runner::request(store::Operation operation,
+                                         const std::function<core::Event(std::uint64_t)>& event,
                                          std::optional<store::StoredVersion> version) {
     if (!ensure_storage() || pumping_ || !queue_.empty())
         return fail(ErrorKind::unavailable,
@@ -343,7 +344,7 @@ Result<store::Operation> Runner::begin_check(store::Operation operation) {
     state_ = std::move(next);
     open_operations_[operation.seq] = operation;
     on_demand_[operation.seq] =
-        std::make_unique<Judging>(std::move(*spec), room_, [this, operation](Judgement judgement) mutable {
+        std::make_unique<Judging>(std::move(*spec), room_, [this, operation](const Judgement& judgement) mutable {
             remember(operation.model, judgement.reports);
             operation.status = judgement.verdict == core::VerdictKind::pass ? store::OperationStatus::done
                                                                             : store::OperationStatus::no;

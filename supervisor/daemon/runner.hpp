@@ -50,7 +50,8 @@ class Runner {
 
     /// Carries out a request as an operation. The operation as it stands after its first step: it may have ended at
     /// once. io: it could not be persisted and nothing happened.
-    Result<store::Operation> request(store::Operation operation, std::function<core::Event(std::uint64_t seq)> event,
+    Result<store::Operation> request(store::Operation operation,
+                                     const std::function<core::Event(std::uint64_t seq)>& event,
                                      std::optional<store::StoredVersion> version = std::nullopt);
     /// Judges what serves now without consequence; the operation ends with the reports. conflict: not at rest.
     Result<store::Operation> begin_check(store::Operation operation);

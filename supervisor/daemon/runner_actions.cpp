@@ -238,7 +238,7 @@ void Runner::perform(const core::RestartService& action) {
     const core::VersionId& current = state_.models.find(action.model)->second.current;
     a.switching = manifest->then->start(
         service_context(action.model, *manifest, current), manifest->then_params, rollback::ThenVerb::restart,
-        [this, action](rollback::Outcome outcome) {
+        [this, action](const rollback::Outcome& outcome) {
             const bool ok = outcome.result == core::SwitchResult::done;
             later(action.model, core::ServiceRestarted{action.model, action.work_id, ok, outcome.why});
         });

@@ -226,7 +226,8 @@ void parse_events(std::string_view text, TreeBuilder& builder, FindingSink& sink
         YAML::Parser parser(stream);
         while (parser.HandleNextDocument(builder)) {
         }
-    } catch (const Stop&) {  // the builder has said why
+    } catch (const Stop&) {
+        return;  // the builder has said why
     } catch (const YAML::Exception& exception) {
         sink.error(line_of(exception.mark), "", "not YAML: " + exception.msg);
     } catch (const std::exception& exception) {
@@ -280,6 +281,7 @@ std::string canonical(const YamlNode& node, std::string_view left_out, std::stri
         case YamlNode::Kind::scalar: return with_length(node.text);
         case YamlNode::Kind::list: {
             std::vector<const YamlNode*> items;
+            items.reserve(node.items.size());
             for (const YamlNode& item : node.items)
                 items.push_back(&item);
             const auto name_of = [&](const YamlNode* item) {

@@ -197,6 +197,7 @@ Result<std::vector<std::int64_t>> SqliteLedger::commit(const Changes& changes) {
         if (!all) abandon();
     }
     std::vector<std::int64_t> numbers;
+    numbers.reserve(written.history.size());
     for (const auto& [entry, bytes] : written.history)
         numbers.push_back(entry.number);
     return numbers;

@@ -120,20 +120,28 @@ Result<void> fsync_directory(const Path& path) {
     return fsync_fd(directory.get(), path);
 }
 
-Result<std::string> read_file(const Path& path, std::size_t cap) {
+namespace {
+/// An open regular file and its size.
+Result<std::pair<Fd, std::size_t>> open_regular(const Path& path) {
     // O_NONBLOCK: a FIFO put in a file's place must not stop the daemon.
     Fd fd(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); }));
     if (!fd) return failed("open", path, errno);
     struct stat found{};
     if (::fstat(fd.get(), &found) != 0) return failed("stat", path, errno);
     if (!S_ISREG(found.st_mode)) return fail(ErrorKind::io, path.native() + " is not a regular file");
+    return std::pair(std::move(fd), static_cast<std::size_t>(found.st_size));
+}
+}  // namespace
 
+Result<std::string> read_file(const Path& path, std::size_t cap) {
+    MG_TRY(const auto opened, open_regular(path));
+    const auto& [fd, size] = opened;
     // The size is only a hint: files in /proc say 0, and a file may grow while it is read. One byte more than expected
     // shows the end without a second turn.
     constexpr std::size_t kMinChunkBytes = 4096;
     std::string content;
     std::size_t used = 0;
-    content.resize(std::min(cap, std::max(kMinChunkBytes, static_cast<std::size_t>(found.st_size))) + 1);
+    content.resize(std::min(cap, std::max(kMinChunkBytes, size)) + 1);
     for (;;) {
         const ssize_t count =
             retry_interrupted([&] { return ::read(fd.get(), &content[used], content.size() - used); });
@@ -145,6 +153,23 @@ Result<std::string> read_file(const Path& path, std::size_t cap) {
     }
     content.resize(used);
     return content;
+}
+
+Result<std::string> read_first_line(const Path& path, std::size_t cap) {
+    MG_TRY(const auto opened, open_regular(path));
+    constexpr std::size_t kChunkBytes = 4096;
+    std::string line;
+    for (;;) {
+        const std::size_t used = line.size();
+        line.resize(used + kChunkBytes);
+        const ssize_t count = retry_interrupted([&] { return ::read(opened.first.get(), &line[used], kChunkBytes); });
+        if (count < 0) return failed("read", path, errno);
+        line.resize(used + static_cast<std::size_t>(count));
+        const std::size_t end = line.find('\n', used);
+        if (end != std::string::npos) line.resize(end);
+        if (line.size() > cap) return failed("read", path, EFBIG);
+        if (count == 0 || end != std::string::npos) return line;
+    }
 }
 
 Result<void> write_file_atomic(const Path& path, std::string_view content, unsigned mode) {

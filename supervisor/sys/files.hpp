@@ -19,6 +19,8 @@ Result<Fd> open_directory(const Path& path);
 Result<void> fsync_directory(const Path& path);
 /// Whole file, at most `cap` bytes (io with EFBIG beyond). O_NOFOLLOW on the last component.
 Result<std::string> read_file(const Path& path, std::size_t cap = 16u << 20);
+/// Up to the first line's end, without it, or to the file's end; the rest is not read. At most `cap` bytes, as above.
+Result<std::string> read_first_line(const Path& path, std::size_t cap);
 /// Replaces `path` with `content`, durable on return; readers see the old or the new whole.
 Result<void> write_file_atomic(const Path& path, std::string_view content, unsigned mode);
 /// Makes `link` point at `target` by symlink + rename + fsync(dir), removing a stale temp first; where it

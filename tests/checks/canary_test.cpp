@@ -120,6 +120,33 @@ TEST_F(CanaryFile, that_is_missing_too_large_or_a_link_is_an_error_with_its_name
     EXPECT_FALSE(load_canary_set(dir_, "link.jsonl"));
 }
 
+TEST_F(CanaryFile, first_item_is_that_of_the_whole_set) {
+    const std::string two = R"({"id": "a", "input": [1], "label": 3})"
+                            "\n"
+                            R"({"id": "b", "input": [2], "label": 4})"
+                            "\n";
+    for (const std::string& text : {two, "\n  \n" + two, "\xEF\xBB\xBF" + two, "\xEF\xBB\xBF\n" + two}) {
+        std::ofstream(dir_ / "set.jsonl") << text;
+        const auto first = load_first_item(dir_, "set.jsonl");
+        const auto whole = load_canary_set(dir_, "set.jsonl");
+        ASSERT_TRUE(first) << first.error().what;
+        ASSERT_TRUE(whole) << whole.error().what;
+        EXPECT_EQ(first->id, "a");
+        EXPECT_EQ(first->line, whole->front().line);
+        EXPECT_EQ(first->input, whole->front().input);
+    }
+    for (const std::string& text :
+         {std::string(), std::string("\n\n"), std::string("{}\n") + two, std::string("no\n")}) {
+        std::ofstream(dir_ / "set.jsonl") << text;
+        const auto first = load_first_item(dir_, "set.jsonl");
+        const auto whole = load_canary_set(dir_, "set.jsonl");
+        ASSERT_FALSE(first) << text;
+        ASSERT_FALSE(whole);
+        EXPECT_EQ(first.error().what, whole.error().what);
+    }
+    EXPECT_FALSE(load_first_item(dir_, "../set.jsonl"));
+}
+
 TEST(InputsFingerprint, tells_other_ids_and_inputs_apart_but_not_labels) {
     const CanaryItem item{.id = "a", .input = "[1]", .label = "1"};
     CanaryItem other_label = item, other_input = item, other_id = item;

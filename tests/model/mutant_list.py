@@ -1,6 +1,6 @@
 """The mistakes: (name, file in supervisor/core, text that occurs once, what replaces it)."""
 
-STEP, TRIAL, BACK, OS = "step.cpp", "step_trial.cpp", "step_way_back.cpp", "step_os.cpp"
+STEP, REQUESTS, TRIAL, BACK, OS = "step.cpp", "step_requests.cpp", "step_trial.cpp", "step_way_back.cpp", "step_os.cpp"
 
 # name → why no test can tell it from the original
 EQUIVALENT: dict[str, str] = {}
@@ -34,22 +34,22 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("pass_survives_a_failure", STEP, "        model.s.passed_here = false;\n    if (model.s.work.kind == WorkKind::watch)", "        static_cast<void>(0);\n    if (model.s.work.kind == WorkKind::watch)"),
     # ---- requests
     ("pinned_model_takes_wishes", STEP, "if (!s.pinned.empty() && s.pinned != wish.version) {", "if (false) {"),
-    ("pinned_model_is_rolled_back", STEP, "if (!s.pinned.empty()) return no(\"pinned\"", "if (false) return no(\"pinned\""),
-    ("older_wish_wins", STEP, "    s.wish = wish;\n", "    if (!s.wish) s.wish = wish;\n"),
-    ("older_wish_unanswered", STEP, "    if (s.wish) drop_wish(model, \"newer_wish\");\n", ""),
-    ("candidate_is_not_superseded", STEP, "if (in_trial && !s.trial->abort) abort_trial(model, Cause::superseded, \"newer_wish\");", ""),
-    ("request_asked_again_unanswered", STEP, "told.seq = std::exchange(s.trial->seq, event.seq);", "s.trial->seq = event.seq;"),
-    ("rollback_of_another_current", STEP, "if (event.seen_current != s.current)", "if (false)"),
-    ("second_rollback_toggles", STEP, "if (s.current_by_rollback && !candidate_on_its_way)", "if (false)"),
-    ("second_rollback_not_joined", STEP, "s.revert->joined.push_back(event.seq);", ""),
-    ("rollback_to_what_is_not_known_good", STEP, "if (!find_known_good(s, target)) return no(\"not_known_good\"", "if (false) return no(\"not_known_good\""),
-    ("version_left_by_hand_is_not_rejected", STEP, "if (!s.current.empty()) reject(model, s.current, {}, \"manual\");", ""),
-    ("rollback_leaves_a_wish_behind", STEP, "if (s.wish) drop_wish(model, \"manual\");", ""),
-    ("pin_does_not_move", STEP, "    if (version == s.current) {\n        told.seq = event.seq;", "    if (version == s.current || true) {\n        told.seq = event.seq;"),
-    ("busy_model_is_removed", STEP, "if (!is_at_rest(model->s.phase) || model->s.waits_for_os)\n        return refuse(event.model, event.seq, model->s.current, \"busy\"", "if (false)\n        return refuse(event.model, event.seq, model->s.current, \"busy\""),
-    ("removed_model_keeps_its_timers", STEP, "    stop_timers(*model);\n", ""),
-    ("manifest_is_not_tried", STEP, "    begin_manifest_trial(model, facts);\n", "    s.manifest = facts;\n"),
-    ("rejected_manifest_is_tried_again", STEP, "if (const Rejection* rejection = find_rejection(s, s.current, facts.rev)) {", "if (const Rejection* rejection = nullptr) {"),
+    ("pinned_model_is_rolled_back", REQUESTS, "if (!s.pinned.empty()) return no(\"pinned\"", "if (false) return no(\"pinned\""),
+    ("older_wish_wins", REQUESTS, "    s.wish = wish;\n", "    if (!s.wish) s.wish = wish;\n"),
+    ("older_wish_unanswered", REQUESTS, "    if (s.wish) drop_wish(model, \"newer_wish\");\n", ""),
+    ("candidate_is_not_superseded", REQUESTS, "if (in_trial && !s.trial->abort) abort_trial(model, Cause::superseded, \"newer_wish\");", ""),
+    ("request_asked_again_unanswered", REQUESTS, "told.seq = std::exchange(s.trial->seq, event.seq);", "s.trial->seq = event.seq;"),
+    ("rollback_of_another_current", REQUESTS, "if (event.seen_current != s.current)", "if (false)"),
+    ("second_rollback_toggles", REQUESTS, "if (s.current_by_rollback && !candidate_on_its_way)", "if (false)"),
+    ("second_rollback_not_joined", REQUESTS, "s.revert->joined.push_back(event.seq);", ""),
+    ("rollback_to_what_is_not_known_good", REQUESTS, "if (!find_known_good(s, target)) return no(\"not_known_good\"", "if (false) return no(\"not_known_good\""),
+    ("version_left_by_hand_is_not_rejected", REQUESTS, "if (!s.current.empty()) reject(model, s.current, {}, \"manual\");", ""),
+    ("rollback_leaves_a_wish_behind", REQUESTS, "if (s.wish) drop_wish(model, \"manual\");", ""),
+    ("pin_does_not_move", REQUESTS, "    if (version == s.current) {\n        told.seq = event.seq;", "    if (version == s.current || true) {\n        told.seq = event.seq;"),
+    ("busy_model_is_removed", REQUESTS, "if (!is_at_rest(model->s.phase) || model->s.waits_for_os)\n        return refuse(event.model, event.seq, model->s.current, \"busy\"", "if (false)\n        return refuse(event.model, event.seq, model->s.current, \"busy\""),
+    ("removed_model_keeps_its_timers", REQUESTS, "    stop_timers(*model);\n", ""),
+    ("manifest_is_not_tried", REQUESTS, "    begin_manifest_trial(model, facts);\n", "    s.manifest = facts;\n"),
+    ("rejected_manifest_is_tried_again", REQUESTS, "if (const Rejection* rejection = find_rejection(s, s.current, facts.rev)) {", "if (const Rejection* rejection = nullptr) {"),
     # ---- starts
     ("link_not_looked_at_after_a_crash", STEP, "if (on_the_way && s.current != link) {", "if (false) {"),
     ("foreign_link_accepted", STEP, "if (!on_the_way && link != s.current) {", "if (false) {"),

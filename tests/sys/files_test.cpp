@@ -134,6 +134,25 @@ TEST_F(FilesTest, files_without_a_size_and_large_ones_are_read_whole) {
     EXPECT_EQ(read_file(dir / "large").value(), large);
 }
 
+TEST_F(FilesTest, first_line_is_read_and_no_more) {
+    const std::string long_line(10'000, 'x');
+    for (const auto& [content, line] : {std::pair<std::string, std::string>{"", ""},
+                                        {"one", "one"},
+                                        {"one\ntwo\n", "one"},
+                                        {"\ntwo\n", ""},
+                                        {long_line, long_line},
+                                        {long_line + "\n" + std::string(100'000, 'y'), long_line}}) {
+        put(dir / "file", content);
+        const auto read = read_first_line(dir / "file", 20'000);
+        ASSERT_TRUE(read) << read.error().what;
+        EXPECT_EQ(*read, line);
+    }
+    put(dir / "file", long_line + "\nshort");
+    EXPECT_FALSE(read_first_line(dir / "file", 9'999));
+    EXPECT_TRUE(read_first_line(dir / "file", 10'000));
+    EXPECT_FALSE(read_first_line(dir / "missing", 10));
+}
+
 TEST_F(FilesTest, read_refuses_links_directories_and_fifos) {
     put(dir / "file", "x");
     ASSERT_EQ(::symlink("file", (dir / "link").c_str()), 0);
