@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """CPU per probe, and memory and CPU at idle, side by side with blackbox_exporter (Debian) in the same run.
 
-A probe here is one HTTP exchange with the same model server: for us the alternating `ready` and `infer` of the steady watch on a kept
-connection, answers parsed and classified; for blackbox_exporter a POST of the same inference with a regular expression on the body.
+A probe here is one inference over HTTP against the same model server. Back to back: for us `modelguard check` over a large canary set, on
+kept connections, every answer parsed, classified and scored; for blackbox_exporter a POST of the same inference with a regular expression
+on the body. Once a second: the steady watch (`ready`, then an inference) against as many probes of the exporter, caches cold on both sides.
 Idle: 10 models at a period of 10 s; the exporter is asked for 10 targets every 10 s.
 
     bench/probe_cost.py --bin build/release [--seconds 20] [--idle 60]
@@ -85,25 +86,60 @@ def main():
     os.environ["MODELGUARD_BIN"] = arguments.bin
     from device import Device, MANIFEST
 
-    with Device(period="100ms", soak="100ms") as device:
+    def compare(what, device, ours, theirs):
+        """Both run for the same time, one after the other; each returns how many probes it made."""
+        blackbox = Blackbox(item(device))
+        costs = []
+        for pid, work in ((device.daemon.pid, ours), (blackbox.process.pid, lambda: theirs(blackbox))):
+            before = cpu_seconds(pid)
+            count = work()
+            costs.append(((cpu_seconds(pid) - before) / count * 1000, count))
+        blackbox.stop()
+        (our_cost, our_count), (their_cost, their_count) = costs
+        print(f"CPU per probe, {what}: modelguardd {our_cost:.3f} ms ({our_count} probes), blackbox_exporter {their_cost:.3f} ms "
+              f"({their_count} probes): {their_cost / our_cost:.1f} times less", flush=True)
+
+    def item(device):
+        return json.loads((device.bundle("v1") / "canary/digits.jsonl").read_text().splitlines()[0])["input"]
+
+    def until_over(step):
+        count, end = 0, time.monotonic() + arguments.seconds
+        while time.monotonic() < end:
+            count += step()
+        return count
+
+    with Device(period="60s", soak="100ms", items=2000) as device:
         device.start()
         device.cli("deploy", "digits", device.bundle("v1"), "--wait", check=0)
         device.wait_phase("steady")
-        item = json.loads((device.bundle("v1") / "canary/digits.jsonl").read_text().splitlines()[0])["input"]
-        ours = device.daemon.pid
-        before, requests = cpu_seconds(ours), device.control()["requests"]
-        wait(arguments.seconds)
-        spent, probes = cpu_seconds(ours) - before, device.control()["requests"] - requests
-        our_cost = spent / probes * 1000
-        blackbox = Blackbox(item)
-        before, count, end = cpu_seconds(blackbox.process.pid), 0, time.monotonic() + arguments.seconds
-        while time.monotonic() < end:
+
+        def check_all():
+            before = device.control()["requests"]
+            device.cli("check", "digits", check=0)
+            return device.control()["requests"] - before
+
+        def probe_once(blackbox):
             blackbox.probe(device.port)
-            count += 1
-        their_cost = (cpu_seconds(blackbox.process.pid) - before) / count * 1000
-        blackbox.stop()
-        print(f"CPU per probe: modelguardd {our_cost:.3f} ms ({probes} probes), blackbox_exporter {their_cost:.3f} ms ({count} probes): "
-              f"{their_cost / our_cost:.1f} times less")
+            return 1
+
+        compare("back to back", device, lambda: until_over(check_all), lambda blackbox: until_over(lambda: probe_once(blackbox)))
+
+    with Device(period="1s", soak="100ms") as device:
+        device.start()
+        device.cli("deploy", "digits", device.bundle("v1"), "--wait", check=0)
+        device.wait_phase("steady")
+
+        def watch():
+            before = device.control()["requests"]
+            wait(arguments.seconds)
+            return device.control()["requests"] - before
+
+        def probe_slowly(blackbox):
+            blackbox.probe(device.port)
+            wait(0.5)
+            return 1
+
+        compare("two a second", device, watch, lambda blackbox: until_over(lambda: probe_slowly(blackbox)))
 
     with Device() as device:
         folder = device.root / "etc/modelguard/models.d"
@@ -122,7 +158,7 @@ def main():
             device.cli("deploy", name, bundle, "--wait", check=0)
         device.kill()  # what an import leaves in the heap is not what an idle daemon holds
         device.start()
-        blackbox = Blackbox(item)
+        blackbox = Blackbox(item(device))
         pids = device.daemon.pid, blackbox.process.pid
         before = [cpu_seconds(pid) for pid in pids]
         end = time.monotonic() + arguments.idle

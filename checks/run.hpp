@@ -32,14 +32,13 @@ class Run : public Running {
     /// run as inconclusive, code not_asked, instead.
     void exchange(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next);
     /// Differs between any two requests of this device, restarts included.
-    std::uint64_t next_unique() { return unique_++; }
+    static std::uint64_t next_unique();
 
     const CheckContext& context_;
 
   private:
     Done done_;
     CheckOutcome outcome_;
-    std::uint64_t unique_;
     sys::Transfer transfer_;
     sys::Source pause_;
     sys::Source ending_;
