@@ -208,6 +208,7 @@ void Stepper::trial_undecided(const Model& model, const std::vector<CheckReport>
             s.trial->soaked = true;
             s.phase = Phase::soaking;
             stop_timer(model, Timer::deadline);
+            stop_timer(model, Timer::retry);
             if (os().boot_complete) return accept(model);
             return begin_work(model, WorkKind::watch);
         case OnInconclusive::hold: break;

@@ -338,6 +338,20 @@ TEST(Trial, manifest_may_say_to_accept_what_cannot_be_decided) {
     EXPECT_EQ(device.lkg_name(), "B");
 }
 
+TEST(Trial, accepted_without_a_verdict_before_the_boot_is_complete_it_asks_no_more) {
+    Device device({.rev = "r1", .on_inconclusive = OnInconclusive::accept});
+    device.install("A").reaches_trial("B").silent().reboots();
+    ASSERT_EQ(device.m().timers, (std::vector{Timer::deadline, Timer::retry}));
+
+    device.expires(Timer::deadline);
+
+    EXPECT_EQ(device.phase(), Phase::soaking);
+    EXPECT_TRUE(device.m().timers.empty()) << "a retry would judge what is only watched now";
+    device.happens(BootCompleted{});
+    EXPECT_EQ(device.phase(), Phase::steady);
+    EXPECT_EQ(device.lkg_name(), "B");
+}
+
 TEST(Trial, manifest_may_say_to_hold_what_cannot_be_decided) {
     Device device({.rev = "r1", .on_inconclusive = OnInconclusive::hold});
     device.install("A").reaches_trial("B").expires(Timer::deadline);

@@ -35,7 +35,7 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     # ---- requests
     ("pinned_model_takes_wishes", STEP, "if (!s.pinned.empty() && s.pinned != wish.version) {", "if (false) {"),
     ("pinned_model_is_rolled_back", REQUESTS, "if (!s.pinned.empty()) return no(\"pinned\"", "if (false) return no(\"pinned\""),
-    ("older_wish_wins", REQUESTS, "    s.wish = wish;\n", "    if (!s.wish) s.wish = wish;\n"),
+    ("older_wish_wins", REQUESTS, "    if (s.wish) drop_wish(model, \"newer_wish\");\n", "    if (s.wish) return;\n"),
     ("older_wish_unanswered", REQUESTS, "    if (s.wish) drop_wish(model, \"newer_wish\");\n", ""),
     ("candidate_is_not_superseded", REQUESTS, "if (in_trial && !s.trial->abort) abort_trial(model, Cause::superseded, \"newer_wish\");", ""),
     ("request_asked_again_unanswered", REQUESTS, "told.seq = std::exchange(s.trial->seq, event.seq);", "s.trial->seq = event.seq;"),
