@@ -128,6 +128,20 @@ TEST(ManualRollback, target_that_fails_gives_way_to_an_older_one) {
     EXPECT_FALSE(device.is_rejected("B"));
 }
 
+TEST(ManualRollback, target_that_fails_once_is_asked_again_before_it_is_given_up) {
+    Device device;
+    device.install("A").install("B").install("C");
+    device.rollback();
+
+    device.reaches_verifying().fails();
+    EXPECT_EQ(device.phase(), Phase::verifying);
+    EXPECT_EQ(device.m().work.kind, WorkKind::judge) << "probed again, nothing restarted yet";
+    device.passes();
+
+    EXPECT_EQ(device.current(), "B");
+    EXPECT_FALSE(device.ever_told(DecisionKind::restarted));
+}
+
 TEST(ManualRollback, supersedes_what_waits) {
     Device device;
     device.install("A").install("B");

@@ -362,6 +362,15 @@ TEST(Trial, manifest_may_say_to_hold_what_cannot_be_decided) {
     EXPECT_EQ(device.phase(), Phase::held) << "one answer does not make it good";
 }
 
+TEST(Trial, older_known_good_version_that_is_deployed_again_is_the_lkg_and_counts_once) {
+    Device device;
+    device.install("A").install("B").install("A");
+
+    ASSERT_EQ(device.m().known_good.size(), 2u);
+    EXPECT_EQ(device.m().known_good.front().version, version("B"));
+    EXPECT_EQ(device.lkg_name(), "A");
+}
+
 // ---- wishes --------------------------------------------------------------------------------------------------------
 
 TEST(Wish, newest_wins_in_every_phase_of_a_trial) {

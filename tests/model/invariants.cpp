@@ -162,6 +162,15 @@ std::string known_good_lost(const Edge& edge) {
         });
 }
 
+std::string listed_twice(const Edge& edge) {
+    return for_each_model(edge, [&](const std::string&, const ModelState& after, const ModelState*) -> std::string {
+        for (const KnownGood& good : after.known_good)
+            if (std::ranges::count(after.known_good, good.version, &KnownGood::version) > 1)
+                return good.version.text + " is known-good twice, and so takes the place of an older one";
+        return {};
+    });
+}
+
 std::string known_good_link_differs(const Edge& edge) {
     return for_each_model(
         edge, [&](const std::string& name, const ModelState& after, const ModelState*) -> std::string {
@@ -559,7 +568,8 @@ std::string decision_unexplained(const Edge& edge) {
             case DecisionKind::os_rollback_ordered:
             case DecisionKind::os_rolled_back:
             case DecisionKind::os_rollback_failed:
-            case DecisionKind::os_default_confirmed: break;
+            case DecisionKind::os_default_confirmed:
+            case DecisionKind::rebuilt: break;
         }
     }
     return {};
@@ -576,6 +586,7 @@ std::span<const Invariant> invariants() {
         {"rejected_on_trial", "promise 3", rejected_on_trial},
         {"rejected_without_cause", "promises 2, 3", rejected_without_cause},
         {"known_good_lost", "promise 4", known_good_lost},
+        {"listed_twice", "promise 4", listed_twice},
         {"known_good_link_differs", "promise 4", known_good_link_differs},
         {"known_good_too_early", "promise 4, section 10", known_good_too_early},
         {"switch_without_baseline", "promise 4", switch_without_baseline},
