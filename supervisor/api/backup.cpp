@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "supervisor/api/client.hpp"
 
@@ -67,7 +68,13 @@ Result<Backup> parse_backup(std::string text, const std::string& path) {
     text.resize(end_of_json);
     if (stated != "sha256:" + sha256_hex(text)) return bad("its checksum is wrong");
     MG_TRY(backup.status, with_context(status_from_json(text), path));
-    backup.json = std::move(text);
+    auto document = nlohmann::ordered_json::parse(text, nullptr, false);
+    // The number in the second line is not under its checksum; where the document repeats it, it has to be the same.
+    if (const auto number = document.find("backup"); number != document.end() && *number != backup.number)
+        return bad("its number is wrong");
+    document.erase("backup");
+    document.erase("ledger");  // the daemon's own, for when its ledger is lost
+    backup.json = document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     return backup;
 }
 

@@ -44,6 +44,7 @@ std::string headline(const Decision& d) {
         case DecisionKind::os_rolled_back: return "the OS was rolled back";
         case DecisionKind::os_rollback_failed: return "the OS rollback failed";
         case DecisionKind::os_default_confirmed: return "the default OS deployment";
+        case DecisionKind::rebuilt: return "the ledger was damaged";
     }
     return {};
 }

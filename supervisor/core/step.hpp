@@ -255,6 +255,7 @@ enum class DecisionKind {
     os_rolled_back,
     os_rollback_failed,
     os_default_confirmed,
+    rebuilt,  ///< the ledger was damaged: what its state was replaced by
 };
 enum class Blame { none, model, os, environment, infrastructure, operator_ };
 

@@ -67,7 +67,7 @@ struct WordTable<OsVerb> {
 };
 template <>
 struct WordTable<DecisionKind> {
-    static constexpr std::array<std::string_view, 33> words{"kept",
+    static constexpr std::array<std::string_view, 34> words{"kept",
                                                             "trial_started",
                                                             "baseline_measured",
                                                             "preflight_passed",
@@ -99,7 +99,8 @@ struct WordTable<DecisionKind> {
                                                             "os_rollback_ordered",
                                                             "os_rolled_back",
                                                             "os_rollback_failed",
-                                                            "os_default_confirmed"};
+                                                            "os_default_confirmed",
+                                                            "rebuilt"};
 };
 template <>
 struct WordTable<Blame> {

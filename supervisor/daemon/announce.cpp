@@ -17,6 +17,7 @@ const char* priority_of(core::DecisionKind kind) {
         case core::DecisionKind::degraded:
         case core::DecisionKind::cleared:
         case core::DecisionKind::unmanaged:
+        case core::DecisionKind::rebuilt:
         case core::DecisionKind::manifest_rejected:
         case core::DecisionKind::os_rollback_ordered: return "4";
         case core::DecisionKind::kept:

@@ -123,6 +123,7 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     MG_TRY(os_, make_os_backend(*loop_, options.os_backend, facts_.os_backend));
     reserve_.emplace(places_.state / "reserve");
     hold_reserve();
+    backups_ = loaded.backup_number;
     facts_.notes = loaded.notes;
     for (const std::string& text : loaded.notes)
         note(text);
@@ -142,10 +143,8 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     };
     runner_->on_commit = [this](bool decided) {
         service_->wake();
-        if (decided) {
-            backup_soon();
-            tell_service_manager();
-        }
+        backup_soon();
+        if (decided) tell_service_manager();
     };
     for (const int signal : {SIGTERM, SIGINT})
         signals_.push_back(loop_->add_signal(signal, [this] { loop_->exit(0); }));
@@ -215,7 +214,12 @@ void Daemon::backup_soon() {
 
 void Daemon::write_backup() {
     const api::Status status = make_status(*runner_, facts_);
-    if (const auto done = store::write_backup(places_, api::to_json(status), ++backups_); !done)
+    const auto ledger = ledger_->backup_json();
+    if (!ledger) return;  // it cannot be written at present and that was said; the next commit asks again
+    const auto done = store::write_backup(places_, api::to_json(status), *ledger, backups_ + 1);
+    if (done)
+        ++backups_;
+    else
         note("state.bak could not be written (the ledger has everything): " + done.error().what);
 }
 

@@ -50,7 +50,8 @@ std::optional<store::OperationStatus> ending(core::DecisionKind kind) {
         case DecisionKind::resumed:
         case DecisionKind::staged_dropped:
         case DecisionKind::os_rollback_ordered:
-        case DecisionKind::os_default_confirmed: return std::nullopt;
+        case DecisionKind::os_default_confirmed:
+        case DecisionKind::rebuilt: return std::nullopt;
     }
     return std::nullopt;
 }

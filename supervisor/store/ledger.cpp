@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "supervisor/store/ledger_backup.hpp"
 #include "supervisor/store/ledger_tables.hpp"
 #include "supervisor/store/sqlite_ledger.hpp"
 
@@ -27,12 +28,6 @@ constexpr std::size_t kOperationBatch = 100;
 constexpr std::size_t kManifestsKept = 32;  // a model; besides those that the state refers to
 // 1 MiB of log, about 80 commits: the fsyncs of a checkpoint come once in 80.
 constexpr int kCheckpointPages = 256;
-constexpr std::int64_t kWalHeaderBytes = 32;
-constexpr std::int64_t kWalFrameHeaderBytes = 24;
-
-std::string device_json(const core::State& state) {
-    return nlohmann::json{{"models", state.models.size()}, {"next_id", state.next_id}}.dump();
-}
 
 }  // namespace
 
@@ -59,6 +54,7 @@ Result<void> SqliteLedger::write_state(const Changes& changes, Written& written)
         if (before != state_texts_.end() && before->second == json) return {};
         MG_CHECK(begin());
         MG_CHECK(tables::write_state(*database_, key, json));
+        written.checksums[key] = Row().text(key).text(json).checksum("state");
         written.state[key] = std::move(json);
         return {};
     };
@@ -80,8 +76,29 @@ Result<void> SqliteLedger::write_state(const Changes& changes, Written& written)
         MG_CHECK(tables::erase_model(*database_, model, has_new_manifest));
         written.erased.push_back(key);
     }
-    MG_CHECK(write(std::string(tables::kOsKey), os_state_to_json(state.os)));
-    return write(std::string(tables::kDeviceKey), device_json(state));
+    return write(std::string(tables::kOsKey), os_state_to_json(state.os));
+}
+
+/// The row that holds the others together: the number of the commit, and the checksum of every row of the state, so
+/// that no row of another commit passes for one of this.
+Result<void> SqliteLedger::write_device(const Changes& changes, Written& written) {
+    const core::State* state = changes.state ? changes.state : state_ ? &*state_ : nullptr;
+    if (state == nullptr) return {};
+    if (!in_transaction_) {
+        const bool same = changes.state == nullptr || (state_ && state_->next_id == changes.state->next_id);
+        if (same) return {};
+        MG_CHECK(begin());
+    }
+    Texts checksums = checksums_;
+    for (const std::string& key : written.erased)
+        checksums.erase(key);
+    for (const auto& [key, checksum] : written.checksums)
+        checksums[key] = checksum;
+    const nlohmann::json device{{"models", state->models.size()},
+                                {"next_id", state->next_id},
+                                {"commit", commit_number_ + 1},
+                                {"rows", checksums}};
+    return tables::write_state(*database_, tables::kDeviceKey, device.dump());
 }
 
 Result<void> SqliteLedger::write_history(const Changes& changes, Written& written) {
@@ -119,13 +136,7 @@ std::vector<std::string> SqliteLedger::needed_manifests(const std::string& model
     if (state == nullptr) return needed;
     const auto at = state->models.find(model);
     if (at == state->models.end()) return needed;
-    const core::ModelState& s = at->second;
-    needed = {s.manifest.rev, s.offered_rev};
-    if (s.next_manifest) needed.push_back(s.next_manifest->rev);
-    if (s.trial) needed.push_back(s.trial->manifest.rev);
-    if (s.revert) needed.push_back(s.revert->manifest.rev);
-    for (const core::KnownGood& good : s.known_good)
-        needed.push_back(good.manifest.rev);
+    needed = manifests_of(at->second);
     return needed;
 }
 
@@ -160,10 +171,13 @@ Result<void> SqliteLedger::write_all(const Changes& changes, Written& written) {
     MG_CHECK(write_state(changes, written));
     MG_CHECK(write_history(changes, written));
     MG_CHECK(write_rest(changes));
+    MG_CHECK(write_device(changes, written));
     if (!in_transaction_) return {};  // nothing differed: no page of flash for it
     MG_CHECK(database_->run("COMMIT"));
     in_transaction_ = false;
     ++commits_;
+    ++commit_number_;
+    has_commit_number_ = true;
     note_log_size();
     return {};
 }
@@ -171,8 +185,12 @@ Result<void> SqliteLedger::write_all(const Changes& changes, Written& written) {
 void SqliteLedger::remember(const Changes& changes, Written& written) {
     for (auto& [key, json] : written.state)
         state_texts_[key] = std::move(json);
-    for (const std::string& key : written.erased)
+    for (auto& [key, checksum] : written.checksums)
+        checksums_[key] = std::move(checksum);
+    for (const std::string& key : written.erased) {
         state_texts_.erase(key);
+        checksums_.erase(key);
+    }
     if (changes.state != nullptr) state_ = *changes.state;
     for (const auto& [entry, bytes] : written.history)
         history_.add(entry.number, entry.decision.model, bytes);
@@ -191,10 +209,11 @@ Result<std::vector<std::int64_t>> SqliteLedger::commit(const Changes& changes) {
     }
     remember(changes, written);
     if (database_->wal_pages() >= kCheckpointPages) {
-        const Result<bool> all = database_->checkpoint(SQLITE_CHECKPOINT_PASSIVE);
-        if (all && *all) log_bytes_ = 0;  // the next commit starts the log anew, and everything is in the database
         // The commit itself is durable. The handle that saw a failed fsync is not used again: the next call says so.
-        if (!all) abandon();
+        if (database_->checkpoint())
+            log_bytes_ = 0;  // everything is in the database
+        else
+            abandon();
     }
     std::vector<std::int64_t> numbers;
     numbers.reserve(written.history.size());

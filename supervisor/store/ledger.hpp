@@ -88,13 +88,19 @@ struct Loaded {
     std::vector<StoredTimer> timers;
     std::vector<Operation> open_operations;
     std::vector<std::string> notes;  ///< what was unknown or damaged and how it was read, for the operator
-    bool rebuilt{false};             ///< the database was unreadable and set aside; the state is empty
+    /// Neither the database nor a backup could be read although there was one: the state is empty, and what the disk
+    /// holds has to be looked at.
+    bool rebuilt{false};
+    bool blank{false};               ///< no state was ever committed, or nothing of it is left
+    std::uint64_t backup_number{0};  ///< of the newest whole state.bak; the next one is larger
 };
 
 class Ledger {
   public:
-    /// Opens or creates. A file that does not verify is set aside as state.db.broken-N and a fresh one made
-    /// (loaded.rebuilt). denied/io: cannot be opened at all (another daemon holds it: conflict).
+    /// Opens or creates, and brings back what was lost from the state.bak beside it (recovery.cpp says which of the two
+    /// is believed). A file that does not verify is set aside as state.db.broken-N. What was done is in loaded.notes
+    /// and, where the state was not simply read, in the history. denied/io: cannot be opened at all (another daemon
+    /// holds it: conflict).
     static Result<std::unique_ptr<Ledger>> open(const sys::Path& file, Loaded& loaded);
     virtual ~Ledger() = default;
 
@@ -112,6 +118,9 @@ class Ledger {
     virtual Result<std::vector<Measurement>> measurements(const std::string& model, std::uint64_t trial_id) = 0;
     /// Commits since open; for tests and the flash-wear bench.
     virtual std::uint64_t commits() const = 0;
+    /// The state as of the last commit and what it refers to, as the JSON object that write_backup() takes. Reads the
+    /// database, writes nothing.
+    virtual Result<std::string> backup_json() = 0;
 };
 
 /// core::State as JSON text and back; unknown words follow DESIGN.md section 6 (an unknown phase is to be reverted to
@@ -123,8 +132,9 @@ Result<core::OsState> os_state_from_json(std::string_view json, std::vector<std:
 std::string decision_to_json(const core::Decision& decision);
 Result<core::Decision> decision_from_json(std::string_view json);
 
-/// Writes `status_json` (one line) and the line `sha256:<hex of it> <number>` to state.bak.{0,1} in turn, by the parity
-/// of `number`. Blocks for two fsyncs.
-Result<void> write_backup(const Places& places, std::string_view status_json, std::uint64_t number);
+/// Writes `status_json` with `ledger_json` (Ledger::backup_json(); empty: none) as its member "ledger", one line, and
+/// the line `sha256:<hex of it> <number>` to state.bak.{0,1} in turn, by the parity of `number`. Blocks for two fsyncs.
+Result<void> write_backup(const Places& places, std::string_view status_json, std::string_view ledger_json,
+                          std::uint64_t number);
 
 }  // namespace modelguard::store

@@ -12,20 +12,21 @@
 
 namespace modelguard::store {
 
-namespace {
-constexpr int kBrokenKept = 5;  // more of them tell nobody anything, and each may be as large as the ledger
-}  // namespace
-
 Result<void> SqliteLedger::open_database() {
     in_transaction_ = false;
     struct stat status{};
     bytes_found_ = ::stat(file_.c_str(), &status) == 0 ? status.st_size : 0;
+    const std::int64_t log_found = ::stat(beside("-wal").c_str(), &status) == 0 ? status.st_size : 0;
     MG_TRY(database_, Database::open(file_));
     MG_TRY(page_bytes_, database_->number("PRAGMA page_size"));
     // From here on the log holds our own commits only, so that a failed one can be cut off again.
-    MG_TRY([[maybe_unused]] const bool all, database_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE));
+    MG_TRY(const int frames, database_->checkpoint());
+    // The log is cut at each checkpoint, so that what is behind its last whole commit is a commit that was cut off, or
+    // commits that do not verify: which of the two, the backup tells (recovery.cpp).
+    const std::int64_t whole = frames == 0 ? 0 : kWalHeaderBytes + frames * (kWalFrameHeaderBytes + page_bytes_);
+    bytes_cut_off_ = std::max(std::int64_t{0}, log_found - whole);
     log_bytes_ = 0;
-    return {};
+    return cut_log();
 }
 
 /// An empty file becomes a ledger; another program's file, or one whose structure is damaged, is no ledger.
@@ -59,8 +60,7 @@ Result<void> SqliteLedger::check_identity(Loaded& loaded) {
 Result<void> SqliteLedger::load_state(Loaded& loaded) {
     const auto damaged = [](std::string why) { return fail(ErrorKind::malformed_reply, "state: " + std::move(why)); };
     MG_TRY(Cursor rows, database_->query(tables::kSelectState, {}));
-    std::uint64_t models_stated = 0;
-    bool has_device = false;
+    nlohmann::json device;
     bool has_os = false;
     for (;;) {
         MG_TRY(const bool more, rows.next());
@@ -73,13 +73,12 @@ Result<void> SqliteLedger::load_state(Loaded& loaded) {
             MG_TRY(loaded.state.os, os_state_from_json(json, notes));
             has_os = true;
         } else if (key == tables::kDeviceKey) {
-            auto device = nlohmann::json::parse(json, nullptr, false);
+            device = nlohmann::json::parse(json, nullptr, false);
             if (!device.is_object() || !device["next_id"].is_number_unsigned() ||
                 !device["models"].is_number_unsigned())
                 return damaged("row 'device' is not what it should be");
             loaded.state.next_id = device["next_id"];
-            models_stated = device["models"];
-            has_device = true;
+            continue;
         } else if (key.starts_with(tables::kModelPrefix)) {
             const std::string model = key.substr(tables::kModelPrefix.size());
             MG_TRY(loaded.state.models[model], with_context(model_state_from_json(json, notes), model));
@@ -91,9 +90,15 @@ Result<void> SqliteLedger::load_state(Loaded& loaded) {
         }
         loaded.notes.insert(loaded.notes.end(), notes.begin(), notes.end());
         state_texts_[key] = json;
+        checksums_[key] = rows.text(2);
     }
-    if (state_texts_.empty()) return {};  // nothing was committed yet
-    if (!has_device || !has_os || models_stated != loaded.state.models.size()) return damaged("rows are missing");
+    if (state_texts_.empty() && device.is_null()) return {};  // nothing was committed yet
+    if (!has_os || !device.is_object() || device["models"] != loaded.state.models.size())
+        return damaged("rows are missing");
+    has_commit_number_ = device["commit"].is_number_unsigned();
+    if (has_commit_number_) commit_number_ = device["commit"];
+    if (device["rows"].is_object() && device["rows"] != nlohmann::json(checksums_))
+        return damaged("its rows are not of one commit");
     state_ = loaded.state;
     return {};
 }
@@ -199,7 +204,10 @@ Result<void> SqliteLedger::load_tables(Loaded& loaded) {
 
 Result<void> SqliteLedger::open_and_load(Loaded& loaded) {
     state_texts_.clear();
+    checksums_.clear();
     state_.reset();
+    commit_number_ = 0;
+    has_commit_number_ = true;
     state_is_whole_ = false;
     MG_CHECK(open_database());
     const Result<void> sound = check_identity(loaded);
@@ -216,57 +224,6 @@ std::int64_t SqliteLedger::last_history_number() {
     if (!database_) return 0;
     const Result<std::int64_t> number = database_->number("SELECT coalesce(max(number), 0) FROM history");
     return number ? *number : 0;
-}
-
-Result<void> SqliteLedger::set_aside(Loaded& loaded) {
-    if (database_) database_->abandon();
-    database_.reset();
-    int number = 0;
-    while (number + 1 < kBrokenKept && ::access(beside(".broken-" + std::to_string(number)).c_str(), F_OK) == 0)
-        ++number;
-    const sys::Path aside = beside(".broken-" + std::to_string(number));
-    for (const char* part : {"", "-wal", "-journal"}) {
-        sys::Path aside_part = aside;
-        aside_part += part;
-        if (::rename(beside(part).c_str(), aside_part.c_str()) != 0 && errno != ENOENT)
-            return fail_errno("set the damaged ledger aside as " + aside.string(), errno);
-    }
-    MG_CHECK(sys::fsync_directory(file_.parent_path()));
-    loaded.notes.push_back("the ledger was damaged and is kept as " + aside.filename().string());
-    return {};
-}
-
-Result<std::unique_ptr<Ledger>> Ledger::open(const sys::Path& file, Loaded& loaded) {
-    loaded = {};
-    MG_CHECK(sys::make_directories(file.parent_path(), 0755));
-    auto ledger = std::make_unique<SqliteLedger>(file);
-    Result<void> opened = ledger->open_and_load(loaded);
-    if (opened) return ledger;
-    if (opened.error().kind != ErrorKind::malformed_reply) return std::unexpected(std::move(opened).error());
-
-    const bool state_is_whole = ledger->state_is_whole();
-    Loaded read = state_is_whole ? std::move(loaded) : Loaded{};
-    loaded = {};
-    read.notes.push_back(opened.error().what);
-    const std::int64_t last_number = ledger->last_history_number();
-    MG_CHECK(ledger->set_aside(read));
-    ledger = std::make_unique<SqliteLedger>(file);
-    Loaded fresh;
-    MG_CHECK(ledger->open_and_load(fresh));
-    ledger->continue_history_after(last_number);
-    if (state_is_whole) {
-        // The damage is in the history or between the rows: what the device is and knows is carried over.
-        read.notes.push_back(
-            "the state was read whole and is carried over with what else could be read; the history begins anew");
-        Changes changes{
-            .state = &read.state, .manifests = read.manifests, .versions = read.versions, .timers = read.timers};
-        changes.operations = read.open_operations;
-        MG_TRY([[maybe_unused]] const auto none, ledger->commit(changes));
-    } else {
-        read.rebuilt = true;
-    }
-    loaded = std::move(read);
-    return ledger;
 }
 
 }  // namespace modelguard::store

@@ -214,12 +214,16 @@ Result<std::int64_t> Database::number(std::string_view sql) {
     return cursor.integer(0);
 }
 
-Result<bool> Database::checkpoint(int mode) {
-    int in_log = 0;
+Result<int> Database::checkpoint() {
+    int frames = 0;
     int moved = 0;
-    const int code = sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, mode, &in_log, &moved);
+    int code = sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
+    // TRUNCATE alone would say that there were none.
+    if (code == SQLITE_OK)
+        code = sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
     if (code != SQLITE_OK) return sqlite_failure(handle_.get(), code, "ledger: checkpoint");
-    return in_log == moved;
+    if (frames != moved) return fail(ErrorKind::io, "ledger: checkpoint: not all of the log was moved");
+    return frames;
 }
 
 void Database::abandon() {

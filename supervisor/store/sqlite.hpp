@@ -19,6 +19,10 @@
 
 namespace modelguard::store {
 
+// Of SQLite's write-ahead log. Source: sqlite.org/fileformat2.html section 4.
+inline constexpr std::int64_t kWalHeaderBytes = 32;
+inline constexpr std::int64_t kWalFrameHeaderBytes = 24;
+
 /// One row as it is written: the table's columns in their order, the key first. Borrows its texts until written.
 class Row {
   public:
@@ -79,8 +83,9 @@ class Database {
 
     /// Pages in the write-ahead log after the last commit.
     int wal_pages() const { return *wal_pages_; }
-    /// Moves the log into the database; true: all of it, so that the log is started anew.
-    Result<bool> checkpoint(int mode);
+    /// Moves the whole log into the database and cuts it to nothing, so that no frame of the past stays behind the next
+    /// commit. Returns the frames that were in it; fewer moved than there are is io, since nobody else reads here.
+    Result<int> checkpoint();
     /// Closes without another write or fsync: what a failed commit leaves behind must not be touched through this
     /// handle.
     void abandon();

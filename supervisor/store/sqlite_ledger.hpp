@@ -2,6 +2,7 @@
 // The ledger over one SQLite file. Internal to store: opening and loading are in ledger_load.cpp, committing and
 // reading in ledger.cpp.
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,10 +22,23 @@ class SqliteLedger : public Ledger {
     /// malformed_reply: the file is damaged. `loaded` then holds what could be read, and `state_is_whole_` whether that
     /// is all of the state.
     Result<void> open_and_load(Loaded& loaded);
-    Result<void> set_aside(Loaded& loaded);
-    /// For a fresh file in place of a damaged one: history numbers go on from there.
+    /// Closes without another write, so that the file can be set aside.
+    void let_go() {
+        if (database_) database_->abandon();
+        database_.reset();
+    }
     std::int64_t last_history_number();
-    void continue_history_after(std::int64_t number) { history_.skip(number); }
+    /// For a fresh file in place of a damaged one, or a state that is put back: numbers go on from there.
+    void continue_after(std::int64_t history_number, std::uint64_t commit_number) {
+        history_.skip(history_number);
+        commit_number_ = std::max(commit_number_, commit_number);
+    }
+    /// Grows by one with each commit; nullopt where a release without numbers wrote the state last.
+    std::optional<std::uint64_t> commit_number() const {
+        return has_commit_number_ ? std::optional(commit_number_) : std::nullopt;
+    }
+    /// Bytes of the log behind its last whole commit, as it was found.
+    std::int64_t bytes_cut_off() const { return bytes_cut_off_; }
 
     Result<std::vector<std::int64_t>> commit(const Changes& changes) override;
     Result<void> reopen() override;
@@ -33,6 +47,7 @@ class SqliteLedger : public Ledger {
     Result<std::optional<Operation>> operation_by_key(const std::string& key) override;
     Result<std::vector<Measurement>> measurements(const std::string& model, std::uint64_t trial_id) override;
     std::uint64_t commits() const override { return commits_; }
+    Result<std::string> backup_json() override;
 
     /// True while what was loaded is the whole state although the file is damaged elsewhere.
     bool state_is_whole() const { return state_is_whole_; }
@@ -42,6 +57,7 @@ class SqliteLedger : public Ledger {
     /// What a commit changes in memory once it is durable.
     struct Written {
         Texts state;
+        Texts checksums;
         std::vector<std::string> erased;
         std::vector<std::pair<HistoryEntry, std::size_t>> history;  // with their bytes
         std::int64_t dropped_up_to{0};
@@ -65,6 +81,7 @@ class SqliteLedger : public Ledger {
     Result<void> write_history(const Changes& changes, Written& written);
     Result<void> trim_history(Written& written);
     Result<void> write_rest(const Changes& changes);
+    Result<void> write_device(const Changes& changes, Written& written);
     std::vector<std::string> needed_manifests(const std::string& model, const core::State* next) const;
     void remember(const Changes& changes, Written& written);
     void abandon();
@@ -82,9 +99,13 @@ class SqliteLedger : public Ledger {
     bool state_is_whole_{false};
     std::int64_t page_bytes_{4096};
     std::int64_t bytes_found_{0};  // of the file, before it was opened
-    std::int64_t log_bytes_{0};    // of the write-ahead log that belong to commits we said were kept
+    std::int64_t bytes_cut_off_{0};
+    std::int64_t log_bytes_{0};  // of the write-ahead log that belong to commits we said were kept
     std::uint64_t commits_{0};
+    std::uint64_t commit_number_{0};
+    bool has_commit_number_{true};
     Texts state_texts_;                 // as last written
+    Texts checksums_;                   // of those rows
     std::optional<core::State> state_;  // the same as values: comparing them is 20 times cheaper than writing JSON
     std::size_t operations_{0};
     HistoryIndex history_;

@@ -36,7 +36,7 @@ TEST(Words, read_back_as_what_they_were) {
     expect_round_trip(Timer::os_retry);
     expect_round_trip(OsStep::rebooting);
     expect_round_trip(OsVerb::reboot);
-    expect_round_trip(DecisionKind::os_default_confirmed);
+    expect_round_trip(DecisionKind::rebuilt);
     expect_round_trip(Blame::operator_);
     expect_round_trip(JudgePurpose::ladder);
 }

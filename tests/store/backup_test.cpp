@@ -17,19 +17,21 @@ struct BackupTest : ::testing::Test {
 };
 
 TEST_F(BackupTest, two_files_are_written_in_turn_with_a_checksum) {
-    ASSERT_TRUE(write_backup(places, "{\"a\":1}", 6).has_value());
-    ASSERT_TRUE(write_backup(places, "{\"a\":2}", 7).has_value());
-    ASSERT_TRUE(write_backup(places, "{\"a\":3}", 8).has_value());
+    ASSERT_TRUE(write_backup(places, R"({"a":1})", "", 6).has_value());
+    ASSERT_TRUE(write_backup(places, R"({"a":2})", "", 7).has_value());
+    ASSERT_TRUE(write_backup(places, R"({"a":3})", R"({"b":4})", 8).has_value());
 
-    EXPECT_EQ(text(0), "{\"a\":3}\nsha256:" + sys::sha256_hex("{\"a\":3}") + " 8\n");
-    EXPECT_EQ(text(1), "{\"a\":2}\nsha256:" + sys::sha256_hex("{\"a\":2}") + " 7\n");
+    const std::string newer = R"({"a":3,"backup":8,"ledger":{"b":4}})";
+    const std::string older = R"({"a":2,"backup":7})";
+    EXPECT_EQ(text(0), newer + "\nsha256:" + sys::sha256_hex(newer) + " 8\n");
+    EXPECT_EQ(text(1), older + "\nsha256:" + sys::sha256_hex(older) + " 7\n");
     struct stat status{};
     ASSERT_EQ(::stat(places.backup(0).c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0644u) << "status reads it as anybody";
 }
 
 TEST_F(BackupTest, a_status_of_several_lines_is_not_written) {
-    EXPECT_EQ(write_backup(places, "{\n}", 0).error().kind, ErrorKind::internal);
+    EXPECT_EQ(write_backup(places, "{\n}", "", 0).error().kind, ErrorKind::internal);
     EXPECT_FALSE(std::filesystem::exists(places.backup(0)));
 }
 

@@ -115,8 +115,10 @@ TEST_F(LedgerDamageTest, what_is_no_database_is_set_aside) {
         ledger = open();
         EXPECT_TRUE(loaded.rebuilt);
     }
-    EXPECT_TRUE(has("state.db.broken-4"));
-    EXPECT_FALSE(has("state.db.broken-5")) << "five are kept";
+    EXPECT_TRUE(has("state.db.broken-0") && has("state.db.broken-1"));
+    EXPECT_FALSE(has("state.db.broken-2")) << "two are kept";
+    EXPECT_TRUE(sys::read_file(dir / "state.db.broken-1")->ends_with(" 6")) << "the newest has the largest number";
+    EXPECT_TRUE(sys::read_file(dir / "state.db.broken-0")->ends_with(" 5"));
 }
 
 TEST_F(LedgerDamageTest, another_programs_database_is_set_aside) {

@@ -99,7 +99,8 @@ TEST_F(LedgerTest, only_rows_that_differ_are_written) {
     commit({.state = &state});
     EXPECT_EQ(ledger->commits(), 1u);
 
-    EXPECT_EQ(sql("SELECT group_concat(key) FROM written"), "model/letters");
+    EXPECT_EQ(sql("SELECT group_concat(key) FROM written"), "model/letters,device")
+        << "and the row that holds them together";
     EXPECT_EQ(sql("SELECT seen FROM state WHERE key='model/letters'"), "before");
     EXPECT_EQ(sql("SELECT checksum FROM state WHERE key='os'"), os_before);
 }
