@@ -59,7 +59,7 @@ class ExecRun final : public Run {
         spec.timeout = timeout_;
         spec.environment = {"MODELGUARD_MODEL=" + context_.target.server_model,
                             "MODELGUARD_VERSION_DIR=" + context_.version_dir.string()};
-        auto started = sys::spawn(context_.loop, std::move(spec), [this](sys::ProcessEnd end) { on_end(end); });
+        auto started = sys::spawn(context_.loop, std::move(spec), [this](const sys::ProcessEnd& end) { on_end(end); });
         if (!started) return finish(inconclusive("not_run", fmt::format("{}: {}", params_.run, started.error().what)));
         process_ = std::move(*started);
     }

@@ -19,8 +19,8 @@ const ParamMap* object_param(const ParamMap& params, std::string_view name) {
     return it == params.end() ? nullptr : std::get_if<ParamMap>(&it->second.value);
 }
 
-std::string text_or(const ParamMap& fields, std::string_view name, std::string fallback) {
-    return has_param(fields, name) ? text_param(fields, name) : std::move(fallback);
+std::string text_or(const ParamMap& fields, std::string_view name, std::string_view fallback) {
+    return has_param(fields, name) ? text_param(fields, name) : std::string(fallback);
 }
 
 Result<std::vector<std::int64_t>> read_shape(const std::vector<std::string>& axes) {

@@ -224,6 +224,7 @@ TEST(OsRollback, operator_may_ask_for_one_and_gets_one_answer) {
     EXPECT_TRUE(device.state.os.pending);
     device.happens(OsRollbackRequested{91});
     EXPECT_EQ(device.answer_to(91)->kind, DecisionKind::refused);
+    EXPECT_EQ(device.answer_to(91)->text, "one is under way");
     device.os_done().os_done();
     device.os.default_ = "os1.0";
     device.reboots("os1.0");
