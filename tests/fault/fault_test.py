@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""modelguardd under faults: every file-changing system call of every operation, with every fault that can hit it.
+
+SUITE: kill (before and after each call, writes torn; then recovery), errno (each call fails once; the daemon goes on), pairs (killed in
+the operation, and again inside the recovery), power (what may be on the disk after the power went, see power.py). Default: every k-th
+state, from a seed that is printed; `--all`, or MODELGUARD_ALL=1 in the environment, takes every state. `--operation`, `--fault`,
+`--at` repeat one. The daemon, the tracer and the model server are the real ones; what is looked at is in promises.py.
+Exit 1: a promise was broken.
+"""
+import argparse
+import collections
+import multiprocessing
+import os
+import random
+import sys
+import time
+import traceback
+
+import operations
+from lab import Lab
+from runner import NOT_REACHED, Runner
+
+SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE"], "pairs": ["kill twice"],
+          "power": ["power loss"]}
+STATES = {"kill": 200, "errno": 200, "pairs": 100}  # of the default run, about
+POWER_STEP = 100
+WORKERS = 2
+MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
+
+Done = collections.namedtuple("Done", "operation fault at hit wrong seconds")
+
+
+def work(tasks, results, enough):
+    with Lab() as lab:
+        runner = Runner(lab)
+        lab.tar("later")
+        for what, *task in iter(tasks.get, None):
+            if enough.is_set():
+                continue
+            try:
+                if what == "count":
+                    results.put(("count", task[0], runner.count(operations.find(task[0]))))
+                elif what == "power":
+                    name, wanted, step, seed = task
+                    for state in runner.power_loss(operations.find(name), wanted, step, seed, enough.is_set):
+                        if isinstance(state, int):
+                            results.put(("total", name, state))
+                        else:
+                            results.put(("done", Done(name, state[1], state[0], state[0], *state[2:])))
+                else:
+                    results.put(("done", Done(*task[:3], *runner.run(what, *task))))
+            except Exception:
+                results.put(("failed", task[0], traceback.format_exc()))
+            results.put(("end",))
+
+
+class Crew:
+    """The workers, each with a device of its own."""
+
+    def __enter__(self):
+        self.tasks, self.results = multiprocessing.Queue(), multiprocessing.Queue()
+        self.enough = multiprocessing.Event()
+        self.workers = [multiprocessing.Process(target=work, args=(self.tasks, self.results, self.enough)) for _ in range(WORKERS)]
+        for worker in self.workers:
+            worker.start()
+        return self
+
+    def __exit__(self, *_):
+        self.enough.set()
+        self.results.cancel_join_thread()
+        for _ in self.workers:
+            self.tasks.put(None)
+        for worker in self.workers:
+            while worker.is_alive():
+                try:
+                    self.results.get(timeout=0.1)  # a worker ends only after its results have been taken
+                except Exception:
+                    worker.join(timeout=0.1)
+
+    def do(self, tasks):
+        """What the workers report, until all tasks have ended."""
+        left = 0
+        for task in tasks:
+            self.tasks.put(task)
+            left += 1
+        while left:
+            result = self.results.get(timeout=600)
+            if result == ("end",):
+                left -= 1
+            else:
+                yield result
+
+
+def all_states(suite, names, faults, counts):
+    """(operation, fault, at) of everything there is."""
+    for name in names:
+        for fault in faults:
+            for at in range(1, counts[name]["kill-after" if suite == "pairs" else fault] + 1):
+                if suite == "pairs":
+                    yield from ((name, fault, (at, second)) for second in range(1, MOST_SECOND_CALLS))
+                else:
+                    yield name, fault, at
+
+
+class Table:
+    def __init__(self, suite):
+        self.suite = suite
+        self.rows = {}
+        self.broken = 0
+        self.began = time.monotonic()
+
+    def add(self, done):
+        if done.hit == NOT_REACHED:
+            return False
+        states, broken, seconds = self.rows.get(done[:2], (0, 0, 0))
+        self.rows[done[:2]] = (states + 1, broken + (done.wrong is not None), seconds + done.seconds)
+        if done.wrong is not None:
+            self.broken += 1
+            at = ",".join(map(str, done.at)) if isinstance(done.at, tuple) else done.at
+            fault = "" if self.suite == "power" else f" --fault '{done.fault}'"
+            print(f"BROKEN: {self.suite} --operation '{done.operation}'{fault} --at '{at}': {done.wrong}", flush=True)
+        return True
+
+    def print(self, total):
+        print(f"\n{'operation':<26}{'fault':<24}{'states':>8}{'violations':>12}{'seconds':>9}")
+        for (name, fault), (states, broken, seconds) in sorted(self.rows.items()):
+            print(f"{name:<26}{fault:<24}{states:>8}{broken:>12}{seconds:>9.1f}")
+        states = sum(row[0] for row in self.rows.values())
+        print(f"{self.suite + ': total, of ' + str(total):<50}{states:>8}{self.broken:>12}{time.monotonic() - self.began:>9.1f}")
+
+
+def plan(crew, arguments, names, faults):
+    """(tasks, how many states there are or None where that is not known yet)"""
+    suite, at = arguments.suite, arguments.at
+    if suite == "power":
+        step = 1 if arguments.all or at else arguments.step or POWER_STEP
+        print(f"power: every {step}. state (of slow operations fewer), seed {arguments.seed}", flush=True)
+        rarely = {name: 1 if step == 1 else operations.find(name).rarely for name in names}
+        return [("power", name, at, step * rarely[name], arguments.seed) for name in names], None
+    if at:
+        return [(suite, names[0], faults[0], tuple(map(int, at.split(","))) if suite == "pairs" else int(at), True)], 1
+    counts = {}
+    for what, name, counted in crew.do(("count", name) for name in names):
+        if what == "failed":
+            raise SystemExit(f"{name} could not be counted:\n{counted}")
+        counts[name] = counted
+    states = list(all_states(suite, names, faults, counts))
+    total = len(states)
+    step = 1 if arguments.all else arguments.step or max(1, total // STATES[suite])
+    if step > 1:
+        states = [state for number, state in enumerate(states) if (number + arguments.seed) % (step * operations.find(state[0]).rarely) == 0]
+    print(f"{suite}: {len(states)} of {total} states, every {step}. (of slow operations fewer), seed {arguments.seed}", flush=True)
+    generator = random.Random(arguments.seed)
+    return [(suite, *state, generator.random() < 0.2) for state in states], total
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", choices=SUITES)
+    parser.add_argument("--all", action="store_true", default=os.environ.get("MODELGUARD_ALL") == "1")
+    parser.add_argument("--first", action="store_true", help="end at the first broken promise")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--step", type=int, help="take every so manieth state")
+    parser.add_argument("--operation")
+    parser.add_argument("--fault")
+    parser.add_argument("--at", help="as a broken promise names it")
+    arguments = parser.parse_args()
+    names = [arguments.operation] if arguments.operation else [operation.name for operation in operations.OPERATIONS]
+    faults = [arguments.fault] if arguments.fault else SUITES[arguments.suite]
+    table, failed = Table(arguments.suite), False
+    with Crew() as crew:
+        tasks, total = plan(crew, arguments, names, faults)
+        found = 0
+        for what, *result in crew.do(tasks):
+            if what == "failed":
+                failed = True
+                print(f"COULD NOT RUN: {result[0]}:\n{result[1]}", flush=True)
+            elif what == "total":
+                found += result[1]
+            elif not table.add(result[0]) and total:
+                total -= 1
+            if arguments.at and what == "done":
+                print(f"hit: {result[0].hit}")
+            if arguments.first and (table.broken or failed):
+                break
+    table.print(total or found)
+    return 1 if failed or table.broken or not table.rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The operations that faults are put into: where each starts, what is asked, and which ends are right.
+
+An end is (phase, label of current, labels rejected). What is right depends on how many requests had been answered with 202
+before the fault: an answered one must be carried out, one that was not may or may not have arrived.
+"""
+import dataclasses
+import typing
+
+from lab import ANOTHER_BOOT, Wrong
+
+WRONG = dict(mode="wrong_label")
+LONG = dict(mode="slow", ms=40)
+
+
+def end(current, *rejected, phase="steady"):
+    return (phase, current, frozenset(rejected))
+
+
+@dataclasses.dataclass
+class Operation:
+    name: str
+    start: typing.Callable  # makes the start state on a running daemon; None: nothing is there
+    act: typing.Callable  # the requests; appends to `acked` what was answered with 202
+    ends: list  # by the number of answered requests: the set of right ends
+    good: tuple = ()  # labels of versions that must stay whole whatever happens
+    rarely: int = 1  # the default run takes so many times fewer of its states: it waits for seconds
+    sticky: dict = None  # how the model server misbehaves from the beginning
+    fresh: bool = False  # counted from the first system call of the daemon
+    boot_id: str = None  # of the daemon that is counted and of those after it
+    late: dict = None  # how it misbehaves from when the operation begins
+    damaged: tuple = ()  # labels of versions whose files were damaged beforehand
+    wanted: typing.Callable = None  # what rest must look like beyond being rest
+
+    def right_ends(self, acked):
+        return self.ends[min(len(acked), len(self.ends) - 1)]
+
+
+def install(lab, *labels):
+    for label in labels:
+        document = lab.end_of(lab.deploy(label))
+        if document.get("status") != "done":
+            raise Wrong(f"the start state could not be made: {document}")
+    lab.at_rest()
+
+
+def asked(lab, answer, acked, refusals):
+    """Notes whether the request was taken; an answer that it was not is kept with its reason."""
+    status, document = answer
+    (acked if status == 202 else refusals).append(document)
+    if status == 202 and lab.marks:
+        lab.mark()
+    return status == 202
+
+
+def deploying(label, **behaviour):
+    def act(lab, acked, refusals):
+        answer = lab.deploy(label, **behaviour)
+        if asked(lab, answer, acked, refusals):
+            lab.end_of(answer)
+    return act
+
+
+def superseding(lab, acked, refusals):
+    asked(lab, lab.deploy("v2", **LONG), acked, refusals)
+    answer = lab.deploy("v3")
+    if asked(lab, answer, acked, refusals):
+        lab.end_of(answer)
+
+
+def rolling_back(lab, acked, refusals):
+    answer = lab.rollback()
+    if asked(lab, answer, acked, refusals):
+        lab.end_of(answer)
+
+
+def wait_for_rest(lab, acked, refusals):
+    lab.at_rest(lambda model: model["current"] and model["current"]["label"] == "v1")
+
+
+def damage_v2(lab):
+    lab.halt()
+    tree = lab.models / "versions" / lab.digests["v2"].replace(":", "-")
+    file = tree / "canary/digits.jsonl"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(content)
+    file.chmod(0o444)
+
+
+def die_in_bad_trial(lab):
+    """A device whose power went while a bad candidate was being tried."""
+    install(lab, "v1")
+    lab.control(every_load_ms=300)
+    lab.deploy("bad", **WRONG)
+    lab.wait_for(lambda model: model["phase"] == "switching", "switching")
+    lab.halt()
+    lab.control(every_load_ms=0)
+
+
+def nothing(lab, acked, refusals):
+    lab.at_rest()
+
+
+OPERATIONS = [
+    Operation("first install", None, deploying("v1"), fresh=True,
+              ends=[{end(None, phase="empty"), end("v1")}, {end("v1")}]),
+    Operation("good upgrade", lambda lab: install(lab, "v1"), deploying("v2"), good=("v1",),
+              ends=[{end("v1"), end("v2")}, {end("v2")}]),
+    Operation("bad upgrade", lambda lab: install(lab, "v1"), deploying("bad", **WRONG), good=("v1",),
+              ends=[{end("v1"), end("v1", "bad")}, {end("v1", "bad")}]),
+    Operation("same digest again", lambda lab: install(lab, "v1"), deploying("v1"), good=("v1",), ends=[{end("v1")}]),
+    Operation("superseded candidate", lambda lab: install(lab, "v1"), superseding, good=("v1",),
+              ends=[{end("v1"), end("v2"), end("v3")}, {end("v2"), end("v3")}, {end("v3")}]),
+    Operation("manual rollback", lambda lab: install(lab, "v1", "v2"), rolling_back, good=("v1", "v2"),
+              ends=[{end("v2"), end("v1", "v2")}, {end("v1", "v2")}]),
+    Operation("late rollback", lambda lab: install(lab, "v1", "v2"), wait_for_rest, good=("v1", "v2"), late=dict(mode="broken500", sticks_to="v2"), rarely=8,
+              ends=[{end("v1", "v2")}], wanted=lambda model: model["current"]["label"] == "v1"),
+    Operation("rollback, target corrupt", lambda lab: (install(lab, "v1", "v2", "v3"), damage_v2(lab)), rolling_back, good=("v1", "v3"), damaged=("v2",),
+              ends=[{end("v3"), end("v1", "v3")}, {end("v1", "v3")}]),
+    Operation("both versions bad", lambda lab: install(lab, "v1"), deploying("bad", **WRONG), good=("v1",),
+              rarely=8, sticky=dict(mode="broken500", sticks_to="v1"),
+              ends=[{end("v1"), end("v1", phase="degraded"), end("v1", phase="held")},
+                    {end("v1", phase="degraded"), end("v1", phase="held")}]),
+    Operation("recovery after reboot", die_in_bad_trial, nothing, fresh=True, boot_id=ANOTHER_BOOT, good=("v1",),
+              ends=[{end("v1", "bad")}]),
+]
+
+
+def find(name):
+    return next(operation for operation in OPERATIONS if operation.name == name)
+
+
+def prepare(lab, operation):
+    """Makes and keeps the start state of the operation."""
+    lab.restore("")
+    lab.serve_current()
+    if operation.start:
+        if not lab.launch():
+            raise Wrong(lab.errors.decode())
+        operation.start(lab)
+        if lab.daemon:
+            lab.ended_within(0.25)  # state.bak follows a decision after 100 ms
+    lab.halt()
+    if operation.start:
+        lab.save(operation.name)
+
+
+def reset(lab, operation):
+    """The start state again, on disk and in the model server."""
+    lab.restore(operation.name)
+    lab.serve_current()
+    if operation.sticky:
+        misbehave(lab, operation.sticky)
+        lab.control(mode="ok")  # until that version is loaded again
+
+
+def misbehave(lab, how):
+    """From now on the model server does so with one version, also right now if that is served."""
+    lab.control(**how)
+    if lab.serving() != how["sticks_to"]:
+        lab.control(mode="ok")
+
+
+def restart_server(lab, operation):
+    """The model server after the power came back."""
+    lab.serve_current()
+    if operation.sticky or operation.late:
+        misbehave(lab, operation.sticky or operation.late)

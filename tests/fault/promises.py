@@ -1,0 +1,90 @@
+"""What must be true of a device, looked at from outside: on disk at any instant, and once the daemon is at rest."""
+import os
+
+from lab import Wrong, digest_of
+
+ENDS = {"accepted", "rejected", "undecided", "superseded"}
+
+
+def demand(condition, text):
+    if not condition:
+        raise Wrong(text)
+
+
+def version_of_link(lab, name, damaged=()):
+    """The label (or digest) of what the link names; None: there is no link. Wrong: it names no whole version (or one of `damaged`)."""
+    link = lab.models / name
+    if not link.is_symlink():
+        demand(not link.exists(), f"{name} is not a link")
+        return None
+    target = os.readlink(link)
+    demand(target.startswith("versions/sha256-"), f"{name} -> {target}")
+    if lab.name_of(target.removeprefix("versions/").replace("-", ":")) in damaged:
+        return None
+    digest = digest_of(lab.models / target) if (lab.models / target).is_dir() else None
+    demand(digest == "sha256:" + target.removeprefix("versions/sha256-"), f"{name} names {target}, whose digest is {digest}")
+    return lab.name_of(digest)
+
+
+def check_disk(lab, operation, at_rest=False):
+    """Also in the middle of everything, before any recovery."""
+    current = version_of_link(lab, "current")
+    # On the way back the link goes from version to version, and each is verified when its turn comes.
+    version_of_link(lab, "known-good", () if at_rest else operation.damaged)
+    demand(current or not operation.good, "current is gone")
+    for label in operation.good:
+        digest = lab.digests[label]
+        tree = lab.models / "versions" / digest.replace(":", "-")
+        demand(tree.is_dir() and digest_of(tree) == digest, f"known-good version {label} is damaged or gone")
+    return current
+
+
+def check_story(lab):
+    """Each trial that began has one end."""
+    open_trial, proven = None, set()
+    for item in lab.decisions:
+        if item["kind"] == "trial_started":
+            demand(open_trial is None, f"a trial of {item['label']} began while one of {open_trial} was open")
+            open_trial = item["label"]
+        elif item["kind"] in ENDS and item["label"] == open_trial:
+            open_trial = None
+        else:
+            again = item["kind"] == "accepted" and item["label"] in proven  # deployed once more
+            demand(again or item["kind"] not in {"accepted", "undecided"}, f"{item['kind']} {item['label']} without a trial")
+        if item["kind"] == "accepted":
+            proven.add(item["label"])
+    demand(open_trial is None, f"the trial of {open_trial} has no end: {[(d['kind'], d['label']) for d in lab.decisions]}")
+
+
+def check_rest(lab, operation, acked, ends=None):
+    """The daemon runs: it comes to rest, at a right end, with nothing left behind. `ends`: the only ones that are right."""
+    rights = ends or operation.right_ends(acked)
+    model = lab.at_rest(operation.wanted or (lambda model: True))
+    rejected = frozenset(item["label"] for item in lab.ask("GET", "/v1/models/digits/versions")[1]["items"] if item["rejected"])
+    current = model["current"]["label"] if model["current"] else None
+    found = (model["phase"], current, rejected)
+    demand(found in rights, f"ends with {found}, right would be {sorted(map(str, rights))} ({len(acked)} requests answered)")
+    linked = check_disk(lab, operation, at_rest=True)
+    demand(linked == current, f"current is {current}, the link names {linked}")
+    serving = lab.serving()
+    demand(serving == current, f"current is {current}, {serving} is served")
+    check_story(lab)
+    left = list((lab.state / "staging").iterdir())
+    demand(not left, f"left behind in staging: {[path.name for path in left]}")
+    broken = [path.name for path in lab.state.iterdir() if "broken" in path.name]
+    demand(not broken, f"the ledger was taken for damaged: {broken}")
+    inside = sorted(path.name for path in lab.root.iterdir())
+    demand(inside == sorted(["bundles", "etc", "run", "var"]), f"in the root: {inside}")
+    return found
+
+
+def check_outside(report):
+    demand(not report["outside"], f"changed outside of the state directory: {report['outside'][:5]}")
+
+
+def check_not_wedged(lab, label="later"):
+    """A good version that is deployed afterwards is accepted."""
+    document = lab.end_of(lab.deploy(label))
+    demand(document.get("status") == "done", f"a later deploy ends with {document}")
+    model = lab.at_rest()
+    demand(model["current"] and model["current"]["label"] == label, f"after a later deploy current is {model['current']}")

@@ -1,0 +1,205 @@
+"""Runs one fault state after the other on one device: the start, the fault, the way back, what is promised."""
+import random
+import time
+import traceback
+
+import operations
+import power
+import promises
+from lab import ANOTHER_BOOT, Wrong
+
+REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/output", "I/O", "i/o"], "EROFS": ["ead-only", "written"],
+           "EMFILE": ["any open files", "descriptors"]}
+GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
+NOT_REACHED = "not reached"
+THIRD_BOOT = ANOTHER_BOOT[:-1] + "2"
+
+
+class Runner:
+    """Runs states one after the other on one device."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.prepared = set()
+
+    def begin(self, operation, trace, look=lambda: None):
+        """The start state, and the daemon under the tracer at the point where the operation begins; look() is called right there."""
+        lab = self.lab
+        if operation.name not in self.prepared:
+            operations.prepare(lab, operation)
+            self.prepared.add(operation.name)
+        operations.reset(lab, operation)
+        if operation.fresh:
+            look()
+        ready = lab.launch(trace if operation.fresh else [*trace, "--wait-for-signal"], operation.boot_id)
+        if not operation.fresh:
+            promises.demand(ready, f"the daemon does not start: {lab.errors.decode()}")
+            lab.at_rest()
+            lab.count_from_here()
+            look()
+        return ready
+
+    def act(self, operation, acked, refusals):
+        """The operation, until its end or until the daemon is gone."""
+        try:
+            if operation.late:
+                operations.misbehave(self.lab, operation.late)
+            operation.act(self.lab, acked, refusals)
+        except OSError as error:
+            refusals.append({"gone": str(error)})
+
+    def count(self, operation):
+        self.begin(operation, ["--log", "/dev/null"])
+        self.act(operation, [], [])
+        self.lab.ended_within(0.3)
+        self.lab.halt()
+        return self.lab.report()["counts"]
+
+    def recovered(self, operation, acked, thorough, boot_id=None, ends=None):
+        lab = self.lab
+        promises.demand(lab.launch(boot_id=boot_id or operation.boot_id), f"the daemon does not start again: {lab.errors.decode()}")
+        promises.check_rest(lab, operation, acked, ends)
+        if thorough:
+            if operation.sticky or operation.late:
+                lab.control(mode="ok", sticks_to=None)
+            promises.check_not_wedged(lab)
+        lab.halt()
+
+    def kill(self, operation, fault, at, thorough):
+        lab = self.lab
+        acked, refusals = [], []
+        if self.begin(operation, ["--do", fault, "--at", at]):
+            self.act(operation, acked, refusals)
+            lab.ended_within(0.4)
+        lab.halt()
+        report = lab.report()
+        promises.check_outside(report)
+        if not report["hit"]:
+            return NOT_REACHED
+        promises.check_disk(lab, operation)
+        self.recovered(operation, acked, thorough)
+        return report["hit"]
+
+    def pairs(self, operation, fault, at, thorough):
+        lab = self.lab
+        first, second = at
+        acked = []
+        if self.begin(operation, ["--do", "kill-after", "--at", first]):
+            self.act(operation, acked, [])
+            lab.ended_within(0.4)
+        lab.halt()
+        hit = lab.report()["hit"]
+        if not hit:
+            return NOT_REACHED
+        if lab.launch(["--do", "kill-before", "--at", second], operation.boot_id):
+            try:
+                lab.at_rest(operation.wanted or (lambda model: True))
+            except OSError:
+                pass
+            lab.ended_within(0.3)
+        lab.halt()
+        again = lab.report()["hit"]
+        if not again:
+            return NOT_REACHED
+        promises.check_disk(lab, operation)
+        self.recovered(operation, acked, thorough)
+        return f"{hit}; then {again}"
+
+    def errno(self, operation, fault, at, thorough):
+        lab = self.lab
+        acked, refusals = [], []
+        ready = self.begin(operation, ["--do", fault, "--at", at])
+        if ready:
+            self.act(operation, acked, refusals)
+            promises.demand(lab.daemon and lab.daemon.poll() is None, f"the daemon ended: {lab.errors.decode()[-800:]}")
+            for refusal in refusals:
+                text = str(refusal)
+                promises.demand(any(word in text for word in REASONS[fault] + GONE), f"refused without the reason: {text}")
+            promises.check_rest(lab, operation, acked)
+            lab.ended_within(0.15)
+        else:  # it could not start, and said so
+            promises.demand(operation.fresh, "the daemon did not start")
+            promises.demand(any(word in lab.errors.decode() for word in REASONS[fault] + GONE), f"ended without the reason: {lab.errors.decode()}")
+        lab.halt()
+        report = lab.report()
+        promises.check_outside(report)
+        if not report["hit"]:
+            return NOT_REACHED
+        promises.check_disk(lab, operation)
+        self.recovered(operation, acked, thorough)
+        return report["hit"]
+
+    # ---- power loss ----------------------------------------------------------------------------------------------
+
+    def record(self, operation):
+        """(files before, log, [operations before each answer], operations before its end, what must stay so) of one run."""
+        lab, before = self.lab, {}
+
+        def look():
+            lab.state.mkdir(parents=True, exist_ok=True)
+            before.update(power.scan(lab.state))
+        self.begin(operation, ["--log", lab.log_file], look)
+        lab.marks, acked = True, []
+        self.act(operation, acked, [])
+        lab.marks = False
+        found = promises.check_rest(lab, operation, acked)
+        ends = {right for right in operation.right_ends(acked) if right[1:] == found[1:]}  # degraded may have become held
+        lab.mark()
+        lab.ended_within(0.3)
+        lab.halt()
+        log, marks = power.read_log(lab.log_file)
+        promises.demand(len(marks) == len(acked) + 1, f"{len(marks)} marks for {len(acked)} answers and an end")
+        return before, log, marks[:-1], marks[-1], ends
+
+    def power_states(self, before, log):
+        """The variants that differ, each with its files."""
+        top, seen, known = next(reversed(before)), set(), {}
+        for variant in power.variants(log):
+            nodes = power.build(before, log, variant)
+            mark = power.fingerprint(nodes, top, known)
+            if mark not in seen:
+                seen.add(mark)
+                yield variant, nodes
+
+    def power_loss(self, operation, wanted, step, seed, enough):
+        """Yields (variant as text, kind, wrong or None, seconds) of every step-th state, or of the one whose text is `wanted`; at last
+        the number of states there are."""
+        before, log, answers, ended, ends = self.record(operation)
+        top, total = next(reversed(before)), 0
+        generator = random.Random(seed)
+        for variant, nodes in self.power_states(before, log):
+            total += 1
+            text = power.text(log, variant)
+            if (text != wanted) if wanted else (total + seed) % step != 0:
+                continue
+            if enough():
+                return
+            began, prefix = time.monotonic(), variant[0]
+            acked = [answer for answer in answers if answer <= prefix]
+            try:
+                self.power_back(operation, nodes, top, acked, ends if prefix >= ended else None, generator.random() < 0.2)
+                wrong = None
+            except (Wrong, OSError, AssertionError) as error:
+                wrong = str(error)
+            yield text, variant[1], wrong, time.monotonic() - began
+        yield total
+
+    def power_back(self, operation, nodes, top, acked, ends, thorough):
+        lab = self.lab
+        lab.restore("")
+        lab.state.parent.mkdir(parents=True)
+        power.put(nodes, top, lab.state)
+        promises.check_disk(lab, operation)
+        operations.restart_server(lab, operation)
+        self.recovered(operation, acked, thorough, THIRD_BOOT, ends)
+
+    def run(self, suite, name, fault, at, thorough):
+        """(what was hit, what was wrong, seconds)"""
+        began = time.monotonic()
+        try:
+            hit, wrong = getattr(self, suite)(operations.find(name), fault, at, thorough), None
+        except (Wrong, OSError, AssertionError) as error:
+            hit, wrong = "", f"{error}"
+        except Exception:
+            hit, wrong = "", traceback.format_exc()
+        return hit, wrong, time.monotonic() - began
