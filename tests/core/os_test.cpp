@@ -248,6 +248,22 @@ TEST(OsRollback, deploys_that_come_meanwhile_wait_for_its_end) {
     EXPECT_EQ(device.answer_to(seq), nullptr);
 }
 
+TEST(OsRollback, deploys_that_waited_for_one_that_failed_are_tried_then) {
+    Device device;
+    device.install("A").updates_os();
+    device.passes().happens(OsRollbackRequested{90});
+    ASSERT_TRUE(device.state.os.pending);
+
+    device.deploy("B");
+    EXPECT_EQ(device.m().trial, std::nullopt);
+    for (int i = 0; i < 10 && device.state.os.pending; ++i)
+        device.state.os.verb ? device.os_done(false) : device.happens(TimerExpired{"", Timer::os_retry});
+
+    EXPECT_EQ(device.answer_to(90)->kind, DecisionKind::os_rollback_failed);
+    ASSERT_TRUE(device.m().trial);
+    EXPECT_EQ(device.m().trial->version, version("B"));
+}
+
 TEST(OsTending, rejected_os_that_is_staged_again_is_dropped) {
     Device device = failing_on_a_new_os();
     device.os.default_ = "os1.0";
