@@ -33,6 +33,22 @@ bool is_control(std::string_view character) {
     return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
 }
 
+/// Characters that nobody sees and that change how the rest is read: direction marks, zero width, separators, tags.
+/// The same as a manifest must not hold.
+bool is_hidden(std::string_view character) {
+    if (character.size() == 3) {
+        const auto first = static_cast<unsigned char>(character[0]);
+        const auto second = static_cast<unsigned char>(character[1]);
+        const auto third = static_cast<unsigned char>(character[2]);
+        if (first == 0xE2 && second == 0x80)
+            return (third >= 0x8B && third <= 0x8F) || (third >= 0xA8 && third <= 0xAE);
+        if (first == 0xE2 && second == 0x81) return third >= 0xA0 && third <= 0xAF;
+        return first == 0xEF &&
+               ((second == 0xBB && third == 0xBF) || (second == 0xBF && third >= 0xB9 && third <= 0xBB));
+    }
+    return character.size() == 4 && (character.starts_with("\xF3\xA0\x80") || character.starts_with("\xF3\xA0\x81"));
+}
+
 std::string_view first_line(std::string_view text) {
     constexpr std::string_view kBlank = " \t\r\n\v\f";
     const std::size_t begin = text.find_first_not_of(kBlank);
@@ -51,7 +67,7 @@ std::string plain_line(std::string_view text, std::size_t max_bytes) {
         const std::size_t length = utf8_length(line);
         const std::string_view character = line.substr(0, length == 0 ? 1 : length);
         line.remove_prefix(character.size());
-        if (length != 0 && is_control(character)) continue;
+        if (length != 0 && (is_control(character) || is_hidden(character))) continue;
         if (plain.size() + character.size() > max_bytes) return plain + "…";
         plain += length == 0 ? std::string_view("?") : character;
     }

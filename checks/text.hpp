@@ -6,8 +6,8 @@
 
 namespace modelguard::checks {
 
-/// The first non-empty line of `text`, trimmed, without control characters (a reply must not move an operator's cursor)
-/// and as valid UTF-8 (reports travel as JSON), cut with "…" after `max_bytes`.
+/// The first non-empty line of `text`, trimmed, without control characters and hidden direction marks (a reply must not
+/// move an operator's cursor) and as valid UTF-8 (reports travel as JSON), cut with "…" after `max_bytes`.
 std::string plain_line(std::string_view text, std::size_t max_bytes = 160);
 
 }  // namespace modelguard::checks

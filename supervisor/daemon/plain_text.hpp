@@ -12,6 +12,8 @@ namespace modelguard::daemon {
 struct BadText {
     std::size_t offset{0};  ///< in bytes
     std::string what;       ///< "a NUL character", "invalid UTF-8 (byte 0xff)", …
+
+    bool operator==(const BadText&) const = default;
 };
 
 /// The first thing in `text` that is not plain: invalid UTF-8, control characters besides line feed (and carriage

@@ -21,6 +21,12 @@ TEST(PlainLine, cannot_steer_a_terminal) {
         << "a C1 control is one too";
 }
 
+TEST(PlainLine, cannot_be_read_backwards_or_hide_anything) {
+    EXPECT_EQ(plain_line("not \xE2\x80\xAEydaer\xE2\x80\xAC"), "not ydaer") << "U+202E turns what follows around";
+    EXPECT_EQ(plain_line("a\xE2\x80\x8B\xE2\x81\xA6\xEF\xBB\xBF\xF3\xA0\x80\x81z"), "az");
+    EXPECT_EQ(plain_line("10 €\xE2\x80\xA6"), "10 €…") << "their neighbours stay";
+}
+
 TEST(PlainLine, is_valid_utf8_whatever_came) {
     EXPECT_EQ(plain_line("grün €😀"), "grün €😀");
     EXPECT_EQ(plain_line("a\xFF\xC0\x80z"), "a???z");

@@ -1,5 +1,6 @@
 // Files that mean harm, or that a tool wrote for another reader: each is refused, quickly, with a line.
 
+#include "supervisor/daemon/plain_text.hpp"
 #include "supervisor/sys/clock.hpp"
 #include "tests/daemon/manifest/example.hpp"
 
@@ -159,6 +160,18 @@ TEST(HostileFile, example_cut_short_or_with_one_byte_changed_is_read_or_refused_
         std::string text = kExample;
         text[at] = kReplacements[at % kReplacements.size()];
         EXPECT_TRUE(agrees(text)) << at;
+    }
+}
+
+TEST(HostileFile, finding_is_one_line_of_utf8_whatever_the_parser_quotes) {
+    for (const char* text :
+         {"model: \"a\\\xd0\x8b\"\n", "model: \"a\\\n b\"\n", "a: b: c\n", "model: \"\\\xf0\x9f\x98\x80\"\n"}) {
+        const Parsed parsed = parse(text);
+        EXPECT_FALSE(parsed.manifest.has_value()) << text;
+        for (const Finding& finding : parsed.findings) {
+            EXPECT_EQ(find_bad_text(describe(finding)), std::nullopt) << describe(finding);
+            EXPECT_EQ(describe(finding).find('\n'), std::string::npos) << describe(finding);
+        }
     }
 }
 
