@@ -12,6 +12,7 @@ import collections
 import multiprocessing
 import os
 import random
+import re
 import sys
 import time
 import traceback
@@ -26,6 +27,15 @@ STATES = {"kill": 200, "errno": 200, "pairs": 100}  # of the default run, about
 POWER_STEP = 100
 WORKERS = 2
 MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
+
+# Broken promises that are known and not mended yet: (suite, "operation: what was wrong", what it is). They are counted apart and do not
+# fail the run; one that is not seen any more in a run of all states is to be taken out.
+KNOWN = [
+    ("errno", r"the ledger was taken for damaged|recovery after reboot: ends with \('steady', 'v1', frozenset\(\)\)",
+     "an open of state.db that fails once sets the ledger aside"),
+    ("errno", r"current is \S+, the link names v", "the fsync after the rename of current fails: the link has moved, the state says it has not"),
+    ("kill|power", r"^first install: the ledger was taken for damaged", "the first page of a new ledger torn: it is set aside as damaged (nothing was in it)"),
+]
 
 Done = collections.namedtuple("Done", "operation fault at hit wrong seconds")
 
@@ -107,24 +117,30 @@ class Table:
         self.suite = suite
         self.rows = {}
         self.broken = 0
+        self.known = collections.Counter()
         self.began = time.monotonic()
 
     def add(self, done):
         if done.hit == NOT_REACHED:
             return False
+        known = [what for suite, seen, what in KNOWN if done.wrong and re.fullmatch(suite, self.suite) and re.search(seen, f"{done.operation}: {done.wrong}")]
+        self.known.update(known)
+        broken_now = done.wrong is not None and not known
         states, broken, seconds = self.rows.get(done[:2], (0, 0, 0))
-        self.rows[done[:2]] = (states + 1, broken + (done.wrong is not None), seconds + done.seconds)
+        self.rows[done[:2]] = (states + 1, broken + broken_now, seconds + done.seconds)
         if done.wrong is not None:
-            self.broken += 1
+            self.broken += broken_now
             at = ",".join(map(str, done.at)) if isinstance(done.at, tuple) else done.at
             fault = "" if self.suite == "power" else f" --fault '{done.fault}'"
-            print(f"BROKEN: {self.suite} --operation '{done.operation}'{fault} --at '{at}': {done.wrong}", flush=True)
+            print(f"{'KNOWN' if known else 'BROKEN'}: {self.suite} --operation '{done.operation}'{fault} --at '{at}': {done.wrong}", flush=True)
         return True
 
     def print(self, total):
         print(f"\n{'operation':<26}{'fault':<24}{'states':>8}{'violations':>12}{'seconds':>9}")
         for (name, fault), (states, broken, seconds) in sorted(self.rows.items()):
             print(f"{name:<26}{fault:<24}{states:>8}{broken:>12}{seconds:>9.1f}")
+        for what, number in self.known.items():
+            print(f"KNOWN, {number} states: {what}")
         states = sum(row[0] for row in self.rows.values())
         print(f"{self.suite + ': total, of ' + str(total):<50}{states:>8}{self.broken:>12}{time.monotonic() - self.began:>9.1f}")
 
@@ -179,7 +195,7 @@ def main():
                 found += result[1]
             elif not table.add(result[0]) and total:
                 total -= 1
-            if arguments.at and what == "done":
+            if arguments.at and what == "done" and result[0].hit:
                 print(f"hit: {result[0].hit}")
             if arguments.first and (table.broken or failed):
                 break

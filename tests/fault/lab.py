@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from device import BUILD, DAEMON, Device, UnixConnection  # noqa: E402
 
 TRACER = BUILD / "tests/fault/fault_tracer"
 REST = {"empty", "steady", "degraded", "held"}
-PATIENCE = 20.0
+PATIENCE = 60.0
 ANOTHER_BOOT = "b007b007-0000-4000-8000-000000000001"
 
 
@@ -53,11 +54,14 @@ class Lab(Device):
         self.state = self.root / "var/lib/modelguard"
         self.starts = pathlib.Path(str(self.root) + ".starts")
         self.starts.mkdir()
+        self.binary = self.starts / "modelguardd"  # a copy: a build that goes on must not change what is tested
+        shutil.copy2(os.environ.get("MODELGUARD_DAEMON", DAEMON), self.binary)
         self.report_file = self.starts / "report.json"
         self.log_file = self.starts / "oplog"
         self.errors = b""
         self.traced = False
         self.marks = False
+        self.ended = []  # the operations of the last run as they ended
         self.tars = {}
         self.digests = {}
 
@@ -99,7 +103,7 @@ class Lab(Device):
         environment = dict(os.environ)
         if boot_id:
             environment["MODELGUARD_TEST_BOOT_ID"] = boot_id
-        command = [binary or DAEMON, "--root", self.root]
+        command = [binary or self.binary, "--root", self.root]
         self.traced = bool(trace)
         if trace:
             command = [TRACER, "--state", self.state, "--allow", self.root / "run", "--report", self.report_file, *map(str, trace), "--", *command]

@@ -56,7 +56,7 @@ def deploying(label, **behaviour):
     def act(lab, acked, refusals):
         answer = lab.deploy(label, **behaviour)
         if asked(lab, answer, acked, refusals):
-            lab.end_of(answer)
+            lab.ended.append(lab.end_of(answer))
     return act
 
 
@@ -64,13 +64,13 @@ def superseding(lab, acked, refusals):
     asked(lab, lab.deploy("v2", **LONG), acked, refusals)
     answer = lab.deploy("v3")
     if asked(lab, answer, acked, refusals):
-        lab.end_of(answer)
+        lab.ended.append(lab.end_of(answer))
 
 
 def rolling_back(lab, acked, refusals):
     answer = lab.rollback()
     if asked(lab, answer, acked, refusals):
-        lab.end_of(answer)
+        lab.ended.append(lab.end_of(answer))
 
 
 def wait_for_rest(lab, acked, refusals):

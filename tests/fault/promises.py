@@ -1,4 +1,5 @@
 """What must be true of a device, looked at from outside: on disk at any instant, and once the daemon is at rest."""
+import hashlib
 import os
 
 from lab import Wrong, digest_of
@@ -32,11 +33,23 @@ def check_disk(lab, operation, at_rest=False):
     # On the way back the link goes from version to version, and each is verified when its turn comes.
     version_of_link(lab, "known-good", () if at_rest else operation.damaged)
     demand(current or not operation.good, "current is gone")
+    if operation.good:
+        check_backup(lab)
     for label in operation.good:
         digest = lab.digests[label]
         tree = lab.models / "versions" / digest.replace(":", "-")
         demand(tree.is_dir() and digest_of(tree) == digest, f"known-good version {label} is damaged or gone")
     return current
+
+
+def check_backup(lab):
+    """One of the two copies of the state is whole, for when the daemon is dead."""
+    for number in (0, 1):
+        file = lab.state / f"state.bak.{number}"
+        lines = file.read_bytes().split(b"\n") if file.exists() else []
+        if len(lines) == 3 and lines[1].startswith(b"sha256:" + hashlib.sha256(lines[0]).hexdigest().encode() + b" "):
+            return
+    raise Wrong("neither state.bak.0 nor state.bak.1 is whole")
 
 
 def check_story(lab):
@@ -56,8 +69,9 @@ def check_story(lab):
     demand(open_trial is None, f"the trial of {open_trial} has no end: {[(d['kind'], d['label']) for d in lab.decisions]}")
 
 
-def check_rest(lab, operation, acked, ends=None):
-    """The daemon runs: it comes to rest, at a right end, with nothing left behind. `ends`: the only ones that are right."""
+def check_rest(lab, operation, acked, ends=None, clean=True):
+    """The daemon runs: it comes to rest, at a right end, with nothing left behind. `ends`: the only ones that are right. Not `clean`:
+    the removal of what was staged has just failed, it is made good at the next start."""
     rights = ends or operation.right_ends(acked)
     model = lab.at_rest(operation.wanted or (lambda model: True))
     rejected = frozenset(item["label"] for item in lab.ask("GET", "/v1/models/digits/versions")[1]["items"] if item["rejected"])
@@ -70,7 +84,7 @@ def check_rest(lab, operation, acked, ends=None):
     demand(serving == current, f"current is {current}, {serving} is served")
     check_story(lab)
     left = list((lab.state / "staging").iterdir())
-    demand(not left, f"left behind in staging: {[path.name for path in left]}")
+    demand(not left or not clean, f"left behind in staging: {[path.name for path in left]}")
     broken = [path.name for path in lab.state.iterdir() if "broken" in path.name]
     demand(not broken, f"the ledger was taken for damaged: {broken}")
     inside = sorted(path.name for path in lab.root.iterdir())

@@ -41,6 +41,7 @@ class Runner:
 
     def act(self, operation, acked, refusals):
         """The operation, until its end or until the daemon is gone."""
+        self.lab.ended = []
         try:
             if operation.late:
                 operations.misbehave(self.lab, operation.late)
@@ -115,7 +116,11 @@ class Runner:
             for refusal in refusals:
                 text = str(refusal)
                 promises.demand(any(word in text for word in REASONS[fault] + GONE), f"refused without the reason: {text}")
-            promises.check_rest(lab, operation, acked)
+            found = promises.check_rest(lab, operation, acked, operation.right_ends(acked) | operation.right_ends([]), clean=False)
+            if found not in operation.right_ends(acked):  # then it must have been said, with the reason
+                told = str(lab.ended) + str(lab.decisions)
+                promises.demand(any(word in told for word in REASONS[fault]), f"ends with {found} without the reason: {told}")
+                acked = []
             lab.ended_within(0.15)
         else:  # it could not start, and said so
             promises.demand(operation.fresh, "the daemon did not start")
