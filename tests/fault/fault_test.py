@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import random
 import re
+import signal
 import sys
 import time
 import traceback
@@ -145,6 +146,19 @@ class Table:
         print(f"{self.suite + ': total, of ' + str(total):<50}{states:>8}{self.broken:>12}{time.monotonic() - self.began:>9.1f}")
 
 
+class Progress:
+    """A line a minute where a run takes hours."""
+
+    def __init__(self, wanted):
+        self.next = time.monotonic() + 60 if wanted else float("inf")
+
+    def __call__(self, table):
+        if time.monotonic() >= self.next:
+            self.next += 60
+            states = sum(row[0] for row in table.rows.values())
+            print(f"{time.monotonic() - table.began:.0f} s: {states} states, {table.broken} violations", flush=True)
+
+
 def plan(crew, arguments, names, faults):
     """(tasks, how many states there are or None where that is not known yet)"""
     suite, at = arguments.suite, arguments.at
@@ -183,10 +197,12 @@ def main():
     arguments = parser.parse_args()
     names = [arguments.operation] if arguments.operation else [operation.name for operation in operations.OPERATIONS]
     faults = [arguments.fault] if arguments.fault else SUITES[arguments.suite]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # devices are cleared away, in the workers too
     table, failed = Table(arguments.suite), False
     with Crew() as crew:
         tasks, total = plan(crew, arguments, names, faults)
         found = 0
+        print_progress = Progress(arguments.all)
         for what, *result in crew.do(tasks):
             if what == "failed":
                 failed = True
@@ -197,6 +213,7 @@ def main():
                 total -= 1
             if arguments.at and what == "done" and result[0].hit:
                 print(f"hit: {result[0].hit}")
+            print_progress(table)
             if arguments.first and (table.broken or failed):
                 break
     table.print(total or found)
