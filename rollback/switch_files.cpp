@@ -10,12 +10,19 @@ namespace modelguard::rollback {
 namespace {
 constexpr std::string_view kVersionsPrefix = "versions/";
 
+/// Where the link of this version points; nullopt where there is to be none, or it is no version.
+std::optional<std::string> link_target(const core::VersionId& version) {
+    const auto digest = parse_digest(version.text);
+    if (!digest) return std::nullopt;
+    return std::string(kVersionsPrefix) + digest->dir_name();
+}
+
 /// Moves the link; blocks for one fsync of the directory.
 Result<void> move_link(const sys::Path& model_dir, const core::VersionId& to) {
     const sys::Path link = model_dir / "current";
     if (to.empty()) return sys::remove_symlink(link);
     MG_TRY(const Digest digest, parse_digest(to.text));
-    const std::string target = std::string(kVersionsPrefix) + digest.dir_name();
+    const std::string target = *link_target(to);
     // A link must never name what is not there: whoever asks may be behind the garbage collector.
     std::error_code error;
     if (!std::filesystem::is_directory(model_dir / target, error))
@@ -30,7 +37,12 @@ class FilesSwitch final : public Running {
         : delivery_(request.service.loop, std::move(done)) {
         if (const auto moved = with_context(move_link(request.service.model_dir, request.to), "move the link");
             !moved) {
-            delivery_.deliver(failed_outcome(one_line(moved.error().what)));
+            Outcome outcome = failed_outcome(one_line(moved.error().what));
+            // The link is there and only its fsync failed: whoever reads it is served the new version already.
+            const auto target = link_target(request.to);
+            const auto now = sys::read_symlink(request.service.model_dir / "current");
+            outcome.link_moved = now && *now == target && (target || request.to.empty());
+            delivery_.deliver(std::move(outcome));
             return;
         }
         if (request.then == nullptr) {

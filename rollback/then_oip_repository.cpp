@@ -37,7 +37,8 @@ std::string path_escaped(std::string_view text) {
     return escaped;
 }
 
-/// The server's own reason: `error` of the protocol, where it is missing the body as it is.
+/// The server's own reason: `error` of the protocol, where it is missing or no text the body as it is (a hostile one
+/// may be nested so deeply that writing it out again would overflow the stack).
 struct ServerText {
     std::string text;
     bool is_protocol_error{false};
@@ -46,10 +47,7 @@ ServerText server_text(const std::string& body) {
     const auto document = nlohmann::json::parse(body, nullptr, false);
     if (document.is_object())
         if (const auto error = document.find("error"); error != document.end())
-            return {
-                one_line(error->is_string() ? error->get_ref<const std::string&>()
-                                            : error->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)),
-                true};
+            return {one_line(error->is_string() ? error->get_ref<const std::string&>() : body), true};
     return {one_line(body), false};
 }
 

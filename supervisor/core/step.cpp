@@ -13,6 +13,12 @@ Step step(const State& state, const Event& event, const Policy& policy) {
     return stepper.take();
 }
 
+std::string first_reason(const std::vector<CheckReport>& reports) {
+    for (const CheckReport& report : reports)
+        if (report.required && report.verdict != VerdictKind::pass) return report.check + ": " + report.text;
+    return {};
+}
+
 // ---- common ------------------------------------------------------------------------------------------------------
 
 std::optional<Stepper::Model> Stepper::find(const std::string& name) {

@@ -296,7 +296,7 @@ void Stepper::close_before_switch(const Model& model, DecisionKind kind, Blame b
     told.blame = blame;
     told.reports = reports;
     told.code = code;
-    told.text = "current was not touched";
+    told.text = (reports.empty() ? std::string() : first_reason(reports) + "; ") + "current was not touched";
     const Phase back = trial.from == Phase::kept ? Phase::empty : trial.from;
     if (back == Phase::steady)
         rest(model, back);

@@ -6,14 +6,6 @@
 
 namespace modelguard::core {
 
-namespace {
-std::string first_reason(const std::vector<CheckReport>& reports) {
-    for (const CheckReport& report : reports)
-        if (report.required && report.verdict != VerdictKind::pass) return report.check + ": " + report.text;
-    return {};
-}
-}  // namespace
-
 /// Fills in where to go back to and why; the way begins with launch_revert().
 void Stepper::prepare_revert(const Model& model, Cause cause, const VersionId& target, std::uint64_t seq,
                              std::string code, const std::vector<CheckReport>& reports) {

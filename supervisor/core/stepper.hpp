@@ -7,6 +7,9 @@
 
 namespace modelguard::core {
 
+/// "check: why" of the first required check that did not pass; empty where all did.
+std::string first_reason(const std::vector<CheckReport>& reports);
+
 class Stepper {
   public:
     Stepper(const State& state, const Policy& policy) : policy_(policy) { step_.state = state; }

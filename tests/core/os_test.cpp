@@ -248,6 +248,19 @@ TEST(OsRollback, deploys_that_come_meanwhile_wait_for_its_end) {
     EXPECT_EQ(device.answer_to(seq), nullptr);
 }
 
+TEST(OsRollback, nothing_is_tended_while_it_waits_for_its_next_attempt) {
+    Device device = failing_on_a_new_os();
+    device.os_done(false);
+    ASSERT_TRUE(device.state.os.pending);
+    ASSERT_FALSE(device.state.os.verb) << "it waits for the retry timer";
+
+    device.os.deployments.push_back({.id = "os2.1", .identity = "os2", .newness = 7});
+    device.os.staged = "os2.1";
+    device.happens(OsObserved{device.os});
+
+    EXPECT_EQ(device.action<DropStaged>(), nullptr) << "the rollback itself drops what is staged, in its turn";
+}
+
 TEST(OsRollback, deploys_that_waited_for_one_that_failed_are_tried_then) {
     Device device;
     device.install("A").updates_os();

@@ -130,6 +130,18 @@ TEST_F(FilesSwitchTest, directory_in_the_place_of_the_link_fails_with_a_reason_a
     EXPECT_TRUE(Told::links.empty());
 }
 
+TEST_F(FilesSwitchTest, what_the_link_names_is_told_even_where_the_switch_failed) {
+    run_switch(v1);
+    std::filesystem::remove_all(dir / "versions" / v2.dir_name());
+    std::filesystem::remove(dir / "current");
+    std::filesystem::create_symlink("versions/" + v2.dir_name(), dir / "current");
+
+    const Outcome outcome = run_switch(v2);
+
+    EXPECT_EQ(outcome.result, SwitchResult::failed) << "the version is not there";
+    EXPECT_TRUE(outcome.link_moved) << "and yet it is what the link names";
+}
+
 TEST_F(FilesSwitchTest, link_to_somewhere_else_is_a_conflict_when_read_and_replaced_when_switched) {
     std::filesystem::create_symlink("/etc", dir / "current");
     ASSERT_FALSE(current().has_value());

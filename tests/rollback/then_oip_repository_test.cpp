@@ -93,6 +93,14 @@ TEST_F(OipRepositoryThenTest, load_that_the_server_cannot_do_is_refused_in_every
     }
 }
 
+TEST_F(OipRepositoryThenTest, reason_that_is_nested_without_end_is_cut_and_overflows_no_stack) {
+    load_reply = reply("400 Bad Request", R"({"error":)" + std::string(400'000, '[') + std::string(400'000, ']') + "}");
+    const Outcome outcome = run();
+    EXPECT_EQ(outcome.result, SwitchResult::refused);
+    EXPECT_NE(outcome.why.find("[[[["), std::string::npos);
+    EXPECT_LT(outcome.why.size(), 1000u);
+}
+
 TEST_F(OipRepositoryThenTest, answers_about_the_server_itself_are_failed_not_the_versions_fault) {
     for (const char* status : {"503 Service Unavailable", "502 Bad Gateway", "504 Gateway Timeout",
                                "429 Too Many Requests", "401 Unauthorized", "403 Forbidden", "405 Method Not Allowed",
