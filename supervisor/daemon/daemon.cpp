@@ -3,11 +3,13 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 
 #include "supervisor/daemon/announce.hpp"
 #include "supervisor/daemon/config_files.hpp"
+#include "supervisor/daemon/rebuild.hpp"
 #include "supervisor/daemon/service.hpp"
 #include "supervisor/store/reserve.hpp"
 #include "supervisor/sys/journal.hpp"
@@ -63,7 +65,7 @@ class Daemon {
     Result<void> start(const DaemonOptions& options);
     Result<void> listen(const char* name, unsigned mode, bool control, unsigned connections,
                         std::unique_ptr<HttpServer>& server);
-    void load_manifests(bool first);
+    void load_manifests(ManifestFiles files, bool first);
     bool give_up_reserve();
     void hold_reserve();
     void backup_soon();
@@ -115,14 +117,20 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     MG_TRY(http_, sys::HttpClient::create(*loop_));
     // The ledger first: its lock keeps a second daemon from touching anything.
     store::Loaded loaded;
-    MG_TRY(ledger_, with_context(store::Ledger::open(places_.database(), loaded), "ledger"));
+    reserve_.emplace(places_.state / "reserve");
+    auto opened = store::Ledger::open(places_.database(), loaded);
+    if (!opened && opened.error().sys_errno == ENOSPC && reserve_->give_up())
+        opened = store::Ledger::open(places_.database(), loaded);
+    MG_TRY(ledger_, with_context(std::move(opened), "ledger"));
     store::ImportLimits limits;
     limits.max_bytes = device_.max_bundle_bytes;
     MG_TRY(versions_,
            with_context(store::VersionStore::open(*loop_, places_, limits, options.self_exe), "version store"));
     MG_TRY(os_, make_os_backend(*loop_, options.os_backend, facts_.os_backend));
-    reserve_.emplace(places_.state / "reserve");
     hold_reserve();
+    ManifestFiles files = read_manifests(places_.config, device_);
+    if (loaded.blank) rebuild_from_links(loaded, places_, files.manifests);
+    if (loaded.blank || loaded.restored) adopt_unknown_versions(loaded, *versions_);
     backups_ = loaded.backup_number;
     facts_.notes = loaded.notes;
     for (const std::string& text : loaded.notes)
@@ -148,14 +156,14 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     };
     for (const int signal : {SIGTERM, SIGINT})
         signals_.push_back(loop_->add_signal(signal, [this] { loop_->exit(0); }));
-    signals_.push_back(loop_->add_signal(SIGHUP, [this] { load_manifests(false); }));
+    signals_.push_back(
+        loop_->add_signal(SIGHUP, [this] { load_manifests(read_manifests(places_.config, device_), false); }));
     std::signal(SIGPIPE, SIG_IGN);
-    load_manifests(true);
+    load_manifests(std::move(files), true);
     return {};
 }
 
-void Daemon::load_manifests(bool first) {
-    ManifestFiles files = read_manifests(places_.config, device_);
+void Daemon::load_manifests(ManifestFiles files, bool first) {
     facts_.notes.resize(lasting_notes_);
     for (const Finding& finding : files.findings) {
         if (finding.severity == Finding::Severity::error) facts_.notes.push_back(describe(finding));
@@ -198,6 +206,7 @@ bool Daemon::give_up_reserve() {
 }
 
 void Daemon::hold_reserve() {
+    reserve_timer_.reset();
     if (!reserve_->hold()) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { hold_reserve(); });
 }
 
@@ -213,6 +222,7 @@ void Daemon::backup_soon() {
 }
 
 void Daemon::write_backup() {
+    if (reserve_timer_) hold_reserve();  // there may be space again: a commit has just found some
     const api::Status status = make_status(*runner_, facts_);
     const auto ledger = ledger_->backup_json();
     if (!ledger) return;  // it cannot be written at present and that was said; the next commit asks again

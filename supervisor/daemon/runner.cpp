@@ -87,6 +87,8 @@ Runner::Runner(RunnerParts parts, store::Loaded loaded)
       state_(std::move(loaded.state)),
       timers_(parts_.loop, sys::boot_id(),
               [this](const std::string& model, core::Timer timer) { post(core::TimerExpired{model, timer}); }) {
+    first_.decisions = std::move(loaded.decisions);
+    first_.versions = std::move(loaded.adopted);
     timers_.load(loaded.timers);
     manifests_.load(loaded.manifests, parts_.device, loaded.notes);
     for (store::StoredVersion& version : loaded.versions)
@@ -115,7 +117,7 @@ void Runner::start(std::vector<Manifest> manifests, std::vector<std::string> kep
                        ready = std::move(ready)](Result<core::OsView> view) mutable {
         if (!view) return ready(std::unexpected(with_context(std::move(view), "read the OS deployments").error()));
         // What an on-demand check measured is gone with the process that measured it.
-        Extra extra;
+        Extra extra = std::move(first_);
         for (auto& [seq, operation] : open_operations_) {
             if (operation.kind != "check") continue;
             operation.status = store::OperationStatus::failed;
@@ -125,7 +127,8 @@ void Runner::start(std::vector<Manifest> manifests, std::vector<std::string> kep
         }
         std::erase_if(open_operations_, [](const auto& open) { return open.second.kind == "check"; });
         const core::Started started{sys::boot_id(), true, std::move(*view), links()};
-        if (auto begun = process(started, extra); !begun) return ready(std::move(begun));
+        // A disk that cannot be written keeps nobody from looking: this waits, as everything after it does.
+        post(started, std::move(extra));
         apply(std::move(manifests), kept);
         ready({});
     });
@@ -173,8 +176,9 @@ void Runner::pump() {
 
 /// Nothing is acted on that is not durable: events wait, and the ledger is opened anew until it takes them.
 void Runner::storage_trouble(const Error& error) {
-    if (!storage_failed_) note("the ledger cannot be written, decisions wait until it can: " + error.what);
-    storage_failed_ = true;
+    // Every request looks whether it can be written again, and so comes by here: it is said once.
+    if (!storage_told_) note("the ledger cannot be written, decisions wait until it can: " + error.what);
+    storage_failed_ = storage_told_ = true;
     storage_retry_ = parts_.loop.add_timer(kStorageRetry, [this] { ensure_storage(); });
 }
 
@@ -186,7 +190,7 @@ bool Runner::ensure_storage() {
     }
     storage_failed_ = false;
     pump();
-    if (!storage_failed_) note("the ledger can be written again");
+    if (!storage_failed_ && std::exchange(storage_told_, false)) note("the ledger can be written again");
     return !storage_failed_;
 }
 
@@ -224,8 +228,11 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
     if (changed) {
         changes.state = &next.state;
         const std::int64_t wall = sys::wall_now_usec();
-        for (const core::Decision& decision : next.decisions)
+        const auto tell = [&](const core::Decision& decision) {
             changes.history.push_back({0, wall, next.state.os.boot_id, decision});
+        };
+        std::ranges::for_each(extra.decisions, tell);
+        std::ranges::for_each(next.decisions, tell);
         conclude_operations(next.decisions, changes);
         for (store::StoredTimer& timer : timers_.running())
             if (!stopped.contains({timer.model, timer.timer})) changes.timers.push_back(std::move(timer));

@@ -82,8 +82,10 @@ class Runner {
         std::vector<store::StoredVersion> versions;
         std::vector<store::StoredManifest> manifests;
         std::vector<store::Measurement> measurements;
+        std::vector<core::Decision> decisions;  ///< told before those of the step
         bool empty() const {
-            return operations.empty() && versions.empty() && manifests.empty() && measurements.empty();
+            return operations.empty() && versions.empty() && manifests.empty() && measurements.empty() &&
+                   decisions.empty();
         }
     };
 
@@ -126,6 +128,7 @@ class Runner {
 
     RunnerParts parts_;
     core::State state_;
+    Extra first_;  // what the first commit carries besides
     Manifests manifests_;
     Timers timers_;
     QuietRoom room_;
@@ -136,6 +139,7 @@ class Runner {
     std::deque<std::pair<core::Event, Extra>> queue_;
     bool pumping_{false};
     bool storage_failed_{false};
+    bool storage_told_{false};
     sys::Source storage_retry_;
     std::map<std::uint64_t, std::unique_ptr<Judging>> on_demand_;
 };

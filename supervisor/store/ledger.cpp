@@ -210,9 +210,10 @@ Result<std::vector<std::int64_t>> SqliteLedger::commit(const Changes& changes) {
     remember(changes, written);
     if (database_->wal_pages() >= kCheckpointPages) {
         // The commit itself is durable. The handle that saw a failed fsync is not used again: the next call says so.
-        if (database_->checkpoint())
+        // No space is no failed fsync: the log is whole and grows on.
+        if (const auto moved = database_->checkpoint())
             log_bytes_ = 0;  // everything is in the database
-        else
+        else if (moved.error().sys_errno != ENOSPC)
             abandon();
     }
     std::vector<std::int64_t> numbers;

@@ -91,8 +91,11 @@ struct Loaded {
     /// Neither the database nor a backup could be read although there was one: the state is empty, and what the disk
     /// holds has to be looked at.
     bool rebuilt{false};
-    bool blank{false};               ///< no state was ever committed, or nothing of it is left
-    std::uint64_t backup_number{0};  ///< of the newest whole state.bak; the next one is larger
+    bool restored{false};                   ///< the state is a backup's: what was decided since is not in it
+    bool blank{false};                      ///< no state was ever committed, or nothing of it is left
+    std::vector<core::Decision> decisions;  ///< of a rebuilding, for the history of the first commit
+    std::vector<StoredVersion> adopted;     ///< versions found on the disk, for the first commit
+    std::uint64_t backup_number{0};         ///< of the newest whole state.bak; the next one is larger
 };
 
 class Ledger {

@@ -20,13 +20,37 @@ Result<void> SqliteLedger::open_database() {
     MG_TRY(database_, Database::open(file_));
     MG_TRY(page_bytes_, database_->number("PRAGMA page_size"));
     // From here on the log holds our own commits only, so that a failed one can be cut off again.
-    MG_TRY(const int frames, database_->checkpoint());
+    const Result<int> frames = database_->checkpoint();
+    if (!frames && frames.error().sys_errno == ENOSPC) {
+        // The log is as good as the database: a full disk does not keep the daemon from starting.
+        bytes_cut_off_ = 0;
+        log_bytes_ = log_found;
+        return {};
+    }
+    if (!frames) return std::unexpected(frames.error());
     // The log is cut at each checkpoint, so that what is behind its last whole commit is a commit that was cut off, or
     // commits that do not verify: which of the two, the backup tells (recovery.cpp).
-    const std::int64_t whole = frames == 0 ? 0 : kWalHeaderBytes + frames * (kWalFrameHeaderBytes + page_bytes_);
+    const std::int64_t whole = *frames == 0 ? 0 : kWalHeaderBytes + *frames * (kWalFrameHeaderBytes + page_bytes_);
     bytes_cut_off_ = std::max(std::int64_t{0}, log_found - whole);
     log_bytes_ = 0;
     return cut_log();
+}
+
+/// The texts of our tables as we made them: quick_check follows them, so that it cannot see damage in them. A release
+/// that adds a column raises the schema version, and is not asked.
+Result<void> SqliteLedger::check_schema() {
+    std::string_view rest = tables::kSchema;
+    while (!rest.empty()) {
+        const std::string_view wanted = rest.substr(0, rest.find(';'));
+        rest.remove_prefix(wanted.size() + 1);
+        MG_TRY(Cursor row,
+               database_->query("SELECT count(*) FROM sqlite_master WHERE type='table' AND sql=?", Row().text(wanted)));
+        MG_TRY(const bool answered, row.next());
+        if (!answered || row.integer(0) != 1)
+            return fail(ErrorKind::malformed_reply,
+                        "its schema is damaged at " + std::string(wanted.substr(0, wanted.find('('))));
+    }
+    return {};
 }
 
 /// An empty file becomes a ledger; another program's file, or one whose structure is damaged, is no ledger.
@@ -49,6 +73,7 @@ Result<void> SqliteLedger::check_identity(Loaded& loaded) {
     if (version > tables::kSchemaVersion)
         loaded.notes.push_back("the ledger was written by a newer release (schema " + std::to_string(version) +
                                "); what this release does not know is left alone");
+    if (version == tables::kSchemaVersion) MG_CHECK(check_schema());
     MG_TRY(Cursor check, database_->query("PRAGMA quick_check(1)", {}));
     MG_TRY(const bool answered, check.next());
     if (!answered || check.text(0) != "ok")

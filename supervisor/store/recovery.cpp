@@ -226,6 +226,7 @@ Result<void> Recovery::put_back(const std::string& why) {
     std::vector<std::string> notes = std::move(loaded_.notes);
     std::vector<StoredVersion> versions = std::move(loaded_.versions);
     loaded_ = known.loaded;
+    loaded_.restored = true;
     loaded_.notes.insert(loaded_.notes.begin(), notes.begin(), notes.end());
     // Versions that the backup does not know are still on the disk.
     for (StoredVersion& version : versions) {

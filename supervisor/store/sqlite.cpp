@@ -157,9 +157,16 @@ Result<Database> Database::open(const sys::Path& file) {
         const std::string holder = lock_holder(file);
         error.what = file.string() + " is in use by another modelguardd" +
                      (holder.empty() ? "" : " (process " + holder + ")") + "; stop that one first";
-    } else if (error.kind == ErrorKind::denied && ::access(file.c_str(), R_OK | W_OK) == 0) {
-        error.kind = ErrorKind::malformed_reply;  // not the rights: its header claims to be read-only
+        return std::unexpected(std::move(error));
     }
+    if (error.kind != ErrorKind::denied && error.kind != ErrorKind::io) return std::unexpected(std::move(error));
+    // SQLite reads on where it cannot write, and then no longer knows why not: no descriptor was left, the file system
+    // is read-only, or the header claims to be. The file itself tells; our handle is closed first, since closing a
+    // descriptor drops its locks.
+    database.abandon();
+    if (const sys::Fd plain{::open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)}; !plain)
+        return fail_errno("open " + file.string(), errno);
+    if (error.kind == ErrorKind::denied) error.kind = ErrorKind::malformed_reply;  // not the rights: its header
     return std::unexpected(std::move(error));
 }
 

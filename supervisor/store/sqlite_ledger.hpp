@@ -65,6 +65,7 @@ class SqliteLedger : public Ledger {
 
     Result<void> open_database();
     Result<void> check_identity(Loaded& loaded);
+    Result<void> check_schema();
     Result<void> load_state(Loaded& loaded);
     Result<void> load_history(Loaded& loaded);
     Result<void> load_tables(Loaded& loaded);

@@ -14,6 +14,7 @@
 #include "supervisor/store/child_exit.hpp"
 #include "supervisor/store/place_tree.hpp"
 #include "supervisor/store/tree.hpp"
+#include "supervisor/store/version_file.hpp"
 #include "supervisor/store/version_json.hpp"
 #include "supervisor/sys/clock.hpp"
 
@@ -189,6 +190,7 @@ class DiskVersionStore : public VersionStore {
                                                  std::function<void(Result<VersionInfo>)> done) override;
     sys::Process verify(const std::string& model, const Digest& digest, const std::string& stamps,
                         std::function<void(Result<Verified>)> done) override;
+    VersionInfo describe(const std::string& model, const Digest& digest) const override;
     Result<std::vector<Digest>> list(const std::string& model) const override;
     Result<void> remove(const std::string& model, const Digest& digest) override;
     const Places& places() const override { return places_; }
@@ -267,6 +269,23 @@ sys::Process DiskVersionStore::verify(const std::string& model, const Digest& di
     if (child) return std::move(*child);
     answer_later(std::move(done), std::unexpected(std::move(child).error()));
     return {};
+}
+
+VersionInfo DiskVersionStore::describe(const std::string& model, const Digest& digest) const {
+    VersionInfo info;
+    info.digest = digest;
+    const sys::Path tree = places_.version_dir(model, digest);
+    if (const auto text = sys::read_file(tree / kVersionFileName, kMaxVersionFileBytes))
+        if (auto said = parse_version_file(*text)) {
+            info.label = std::move(said->label);
+            info.served_version = std::move(said->served_version);
+        }
+    if (const auto stamps = read_stamps(tree)) {
+        info.files = stamps->files.size();
+        for (const FileStamp& file : stamps->files)
+            info.bytes += file.size;
+    }
+    return info;
 }
 
 Result<std::vector<Digest>> DiskVersionStore::list(const std::string& model) const {

@@ -87,6 +87,9 @@ class VersionStore {
     virtual sys::Process verify(const std::string& model, const Digest& digest, const std::string& stamps,
                                 std::function<void(Result<Verified>)> done) = 0;
 
+    /// What can be said of a version on disk without reading its files: what it says of itself, their number and size.
+    /// No import time, no stamps.
+    virtual VersionInfo describe(const std::string& model, const Digest& digest) const = 0;
     /// Digests on disk, complete ones only.
     virtual Result<std::vector<Digest>> list(const std::string& model) const = 0;
     /// Removes a version: rename into staging/, then delete. Restartable.

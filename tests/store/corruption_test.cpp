@@ -171,11 +171,19 @@ void judge(Case& one, const Ground& ground, const Bytes& bytes, const std::strin
     if (!is_turn) return;
     // What was made of it stands: it can be written, and the next start reads the same and has nothing more to say.
     const core::State read = one.loaded.state;
-    const bool written = one.ledger->commit({.history = {entry()}}).has_value();
+    const bool written = one.ledger
+                             ->commit({.history = {entry()},
+                                       .operations = {{.seq = 900, .kind = "check"}},
+                                       .manifests = {{"digits", "r7", "model: digits", "f", core::Origin::git}},
+                                       .versions = {stored_version('7')},
+                                       .timers = {stored_timer(core::Timer::soak)},
+                                       .measurements = {{"digits", 9, "p99", "m"}}})
+                             .has_value();
     for (const char* backup : {"state.bak.0", "state.bak.1"})
         std::filesystem::remove(one.dir / backup);  // the daemon writes them anew
     one.open_again();
-    if (written && one.ledger && one.loaded.state == read && one.loaded.notes.empty()) return;
+    const bool quiet = one.loaded.notes.empty() || one.noted("newer release");  // that one is said each time
+    if (written && one.ledger && one.loaded.state == read && quiet) return;
     ++counts.believed;
     std::printf("not the same at the second start: %s\n", name.c_str());
 }

@@ -88,7 +88,7 @@ TEST_F(LedgerTest, only_rows_that_differ_are_written) {
     const std::string os_before = sql("SELECT rowid FROM history; SELECT checksum FROM state WHERE key='os'");
     // A row that is not written keeps what is put into a column of a newer release; a written one too, but shows its
     // new JSON.
-    sql("ALTER TABLE state ADD COLUMN seen TEXT; UPDATE state SET seen='before'; "
+    sql("PRAGMA user_version=2; ALTER TABLE state ADD COLUMN seen TEXT; UPDATE state SET seen='before'; "
         "CREATE TABLE written(key TEXT); CREATE TRIGGER t AFTER UPDATE ON state BEGIN INSERT INTO written "
         "VALUES(new.key); END");
     ledger = open();
