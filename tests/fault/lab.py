@@ -54,7 +54,8 @@ class Lab(Device):
         self.state = self.root / "var/lib/modelguard"
         self.starts = pathlib.Path(str(self.root) + ".starts")
         self.starts.mkdir()
-        self.binary = self.starts / "modelguardd"  # a copy: a build that goes on must not change what is tested
+        self.own = tempfile.TemporaryDirectory(prefix="mg-fault-", dir="/tmp")  # 90 MB with symbols: not in memory
+        self.binary = pathlib.Path(self.own.name) / "modelguardd"  # a copy: a build that goes on must not change what is tested
         shutil.copy2(os.environ.get("MODELGUARD_DAEMON", DAEMON), self.binary)
         self.report_file = self.starts / "report.json"
         self.log_file = self.starts / "oplog"
@@ -68,6 +69,7 @@ class Lab(Device):
     def __exit__(self, *exception):
         super().__exit__(*exception)
         subprocess.run(["rm", "-rf", self.starts], check=False)
+        self.own.cleanup()
 
     def write_manifest(self, **changes):
         """Without the latency check: its probes take most of an operation's time and change no file."""
@@ -81,10 +83,10 @@ class Lab(Device):
         subprocess.run(["cp", "-a", self.root / "var", self.starts / name], check=True)
 
     def restore(self, name):
-        """The state directory as it was saved; whatever ran has been stopped."""
+        """The state directory as it was saved (nothing is there: empty); whatever ran has been stopped."""
         self.halt()
         subprocess.run(["rm", "-rf", self.root / "var", self.root / "run"], check=True)
-        if (self.starts / name).exists():
+        if name and (self.starts / name).exists():
             subprocess.run(["cp", "-a", self.starts / name, self.root / "var"], check=True)
 
     def serve_current(self, sticky=None, **asked):
