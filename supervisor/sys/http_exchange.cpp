@@ -125,7 +125,11 @@ Error Transfer::Impl::error() const {
         case CURLE_WEIRD_SERVER_REPLY:
         case CURLE_BAD_CONTENT_ENCODING: kind = ErrorKind::malformed_reply; break;
         case CURLE_URL_MALFORMAT: kind = ErrorKind::invalid_config; break;
+        // libcurl's word for a header line longer than its buffer too. Without memory we would not get here.
         case CURLE_OUT_OF_MEMORY:
+            if (header_bytes > 0) return {ErrorKind::malformed_reply, request.url + ": a header line is too long", 0};
+            kind = ErrorKind::internal;
+            break;
         case CURLE_FAILED_INIT:
         case CURLE_BAD_FUNCTION_ARGUMENT: kind = ErrorKind::internal; break;
         // A broken chunk comes under the same code as a reset; errno is no help, it may be an earlier address's.

@@ -225,6 +225,14 @@ TEST_F(HttpTest, body_beyond_the_cap_is_malformed_with_and_without_length) {
     EXPECT_EQ(exchange({.url = without_length.url(), .max_body = 1001})->body, body);
 }
 
+TEST_F(HttpTest, header_line_without_end_is_malformed) {
+    TinyServer server(*loop, [](const std::string&) {
+        return Answer{.bytes = "HTTP/1.1 200 OK\r\nX: " + std::string(256u << 10, 'x')};
+    });
+
+    EXPECT_EQ(error_of({.url = server.url()}), ErrorKind::malformed_reply);
+}
+
 TEST_F(HttpTest, headers_without_end_are_malformed) {
     TinyServer server(*loop, [](const std::string&) {
         std::string bytes = "HTTP/1.1 200 OK\r\n";
