@@ -25,7 +25,7 @@ from runner import NOT_REACHED, Runner
 SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE"], "pairs": ["kill twice"],
           "power": ["power loss"]}
 STATES = {"kill": 200, "errno": 200, "pairs": 100}  # of the default run, about
-POWER_STEP = 100
+POWER_STEP = 250  # of all variants, about half of which are equal to others
 WORKERS = 2
 MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
 

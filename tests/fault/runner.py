@@ -1,4 +1,5 @@
 """Runs one fault state after the other on one device: the start, the fault, the way back, what is promised."""
+import itertools
 import random
 import time
 import traceback
@@ -156,10 +157,10 @@ class Runner:
         promises.demand(len(marks) == len(acked) + 1, f"{len(marks)} marks for {len(acked)} answers and an end")
         return before, log, marks[:-1], marks[-1], ends
 
-    def power_states(self, before, log):
-        """The variants that differ, each with its files."""
+    def power_states(self, before, log, chosen):
+        """Of the chosen variants those that differ, each with its files. Chosen first: building one takes as long as running one."""
         top, seen, known = next(reversed(before)), set(), {}
-        for variant in power.variants(log):
+        for variant in filter(chosen, power.variants(log)):
             nodes = power.build(before, log, variant)
             mark = power.fingerprint(nodes, top, known)
             if mark not in seen:
@@ -168,15 +169,17 @@ class Runner:
 
     def power_loss(self, operation, wanted, step, seed, enough):
         """Yields (variant as text, kind, wrong or None, seconds) of every step-th state, or of the one whose text is `wanted`; at last
-        the number of states there are."""
+        the number of states there are (with a step: of variants, of which some are equal)."""
         before, log, answers, ended, ends = self.record(operation)
         top, total = next(reversed(before)), 0
         generator = random.Random(seed)
-        for variant, nodes in self.power_states(before, log):
+        numbers = itertools.count(seed)
+
+        def chosen(variant):
+            return power.text(log, variant) == wanted if wanted else next(numbers) % step == 0
+        for variant, nodes in self.power_states(before, log, chosen):
             total += 1
             text = power.text(log, variant)
-            if (text != wanted) if wanted else (total + seed) % step != 0:
-                continue
             if enough():
                 return
             began, prefix = time.monotonic(), variant[0]
@@ -187,7 +190,7 @@ class Runner:
             except (Wrong, OSError, AssertionError) as error:
                 wrong = str(error)
             yield text, variant[1], wrong, time.monotonic() - began
-        yield total
+        yield total if step == 1 else next(numbers) - seed
 
     def power_back(self, operation, nodes, top, acked, ends, thorough):
         lab = self.lab
