@@ -9,6 +9,7 @@
 
 #include "supervisor/daemon/announce.hpp"
 #include "supervisor/daemon/config_files.hpp"
+#include "supervisor/daemon/garbage.hpp"
 #include "supervisor/daemon/rebuild.hpp"
 #include "supervisor/daemon/service.hpp"
 #include "supervisor/store/reserve.hpp"
@@ -22,6 +23,7 @@ constexpr unsigned kReaders = 64;                         // connections of api.
 constexpr unsigned kChangers = 16;                        // of control.sock, so that readers cannot starve a rollback
 constexpr Usec kReserveRetry = std::chrono::seconds(30);  // only while there is no space
 constexpr Usec kBackupDelay = std::chrono::milliseconds(100);
+constexpr Usec kGarbageDelay = std::chrono::seconds(1);  // after the last decision: the way back needs the disk first
 constexpr mode_t kReadMode = 0666;
 constexpr mode_t kControlMode = 0660;
 
@@ -88,6 +90,7 @@ class Daemon {
     sys::Source backup_timer_;
     std::optional<store::Reserve> reserve_;
     sys::Source reserve_timer_;
+    sys::Source garbage_timer_;
     std::uint64_t backups_{0};
     std::size_t lasting_notes_{0};  ///< notes from before the manifests were read, which a reload keeps
     Result<void> started_;
@@ -152,7 +155,11 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     runner_->on_commit = [this](bool decided) {
         service_->wake();
         backup_soon();
-        if (decided) tell_service_manager();
+        if (!decided) return;
+        tell_service_manager();
+        garbage_timer_ = loop_->add_timer(kGarbageDelay, [this] {
+            if (!service_->is_importing()) runner_->collect_garbage(kSpareVersions);
+        });
     };
     for (const int signal : {SIGTERM, SIGINT})
         signals_.push_back(loop_->add_signal(signal, [this] { loop_->exit(0); }));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "supervisor/daemon/active.hpp"
+#include "supervisor/daemon/garbage.hpp"
 #include "supervisor/sys/clock.hpp"
 
 namespace modelguard::daemon {
@@ -265,6 +266,32 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
             on_decision(entry);
     if (changed && on_commit) on_commit(!changes.history.empty());
     return {};
+}
+
+void Runner::collect_garbage(std::size_t spare) {
+    if (storage_failed_ || pumping_ || !queue_.empty()) return;
+    store::Changes changes;
+    for (const auto& [name, model] : state_.models) {
+        std::vector<Digest> linked;
+        for (const char* link : {"current", "known-good"}) {
+            const auto target = sys::read_symlink(parts_.versions.places().model_dir(name) / link);
+            if (!target) return;  // where a link points is not known: nothing is removed
+            if (*target)
+                if (const auto digest = parse_digest(sys::Path(**target).filename().native()))
+                    linked.push_back(*digest);
+        }
+        for (const Digest& digest : garbage_of(model, versions_of(name), linked, spare))
+            changes.forgotten_versions.emplace_back(name, digest);
+    }
+    if (changes.forgotten_versions.empty()) return;
+    if (const auto kept = commit(changes); !kept) return storage_trouble(kept.error());
+    for (const auto& [name, digest] : changes.forgotten_versions) {
+        versions_[name].erase(digest);
+        const auto removed = parts_.versions.remove(name, digest);
+        note("version " + digest.short_form() + " of " + name + " is needed by nobody and " +
+             (removed ? "was removed" : "could not be removed: " + removed.error().what));
+    }
+    if (on_commit) on_commit(false);
 }
 
 void Runner::conclude_operations(const std::vector<core::Decision>& decisions, store::Changes& changes) {

@@ -68,6 +68,9 @@ class Runner {
     bool storage_failed() const { return storage_failed_; }
     /// Where the ledger could not be written, tries at once whether it can again; true if it can be read and written.
     bool ensure_storage();
+    /// Forgets and removes the versions that nobody needs, but for the `spare` newest of each model (garbage.hpp).
+    /// Blocks for the removal.
+    void collect_garbage(std::size_t spare);
 
     /// Called after each commit; `decided`: there was a decision in it.
     std::function<void(bool decided)> on_commit;

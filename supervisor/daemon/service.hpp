@@ -23,6 +23,9 @@ class Service {
 
     std::function<void(const std::string&)> on_audit;  ///< who asked for which change
 
+    /// A bundle is being received: what it becomes may be on the disk already.
+    bool is_importing() const { return uploads_ > 0; }
+
   private:
     struct Waiting {
         std::function<std::optional<HttpServerReply>()> answer;

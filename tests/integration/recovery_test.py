@@ -202,6 +202,20 @@ class Recovery(unittest.TestCase):
             self.device.kill()
         self.assertEqual(sorted(path.name for path in self.state.glob("state.db.broken-*[0-9]")), ["state.db.broken-0", "state.db.broken-1"])
 
+    def test_versions_that_nobody_needs_go_and_known_good_ones_stay(self):
+        self.device.start()
+        for number in range(6):
+            self.device.cli("deploy", "digits", self.device.bundle(f"bad{number}", mode="wrong_label"), "--wait", check=1)
+        folder = self.device.models / "versions"
+        self.device.wait_for(lambda _: len(list(folder.iterdir())) <= 5, "two known-good and three spare versions are left")
+        labels = {item["label"] for item in self.device.get("/v1/models/digits/versions")["items"]}
+        self.assertEqual(labels, {"v1", "v2", "bad3", "bad4", "bad5"})
+        self.assertEqual(len(list(folder.iterdir())), 5)
+        self.assert_serves()
+        self.device.cli("rollback", "digits", "--wait", check=0)
+        self.assert_serves("v1")
+        self.device.check_promises()
+
     def test_status_reads_the_newest_backup_of_a_dead_daemon(self):
         done = self.device.cli("status", "--json", check=4)
         self.assertNotIn('"ledger"', done.stdout)
