@@ -18,6 +18,9 @@ namespace {
 constexpr std::size_t kDiscardLimit = 1u << 20;
 constexpr Usec kDiscardTime = std::chrono::seconds(2);
 
+// It is kept in the ledger with its operation; a UUID has 36.
+constexpr std::size_t kLongestKey = 255;
+
 constexpr std::array<std::string_view, 5> kMethods{"GET", "HEAD", "POST", "PUT", "DELETE"};
 
 /// Empty where the request has none.
@@ -79,6 +82,8 @@ std::optional<HttpServerReply> Responder::Exchange::read_head(const char* url, c
     }
     if (request_.method == "HEAD") request_.method = "GET";  // the library leaves the body of the reply out by itself
 
+    is_read_ = request_.method == "GET";
+
     request_.path = url;
     auto segments = path_segments(request_.path);
     QueryReader reader{request_.query};
@@ -87,6 +92,9 @@ std::optional<HttpServerReply> Responder::Exchange::read_head(const char* url, c
         return problem_reply(MHD_HTTP_BAD_REQUEST, ErrorKind::invalid_config, "the path or query is not well formed");
     request_.segments = std::move(*segments);
     request_.idempotency_key = header(connection_, "Idempotency-Key");
+    if (request_.idempotency_key.size() > kLongestKey)
+        return problem_reply(MHD_HTTP_BAD_REQUEST, ErrorKind::invalid_config,
+                             "the Idempotency-Key is longer than " + std::to_string(kLongestKey) + " bytes");
     request_.content_type = header(connection_, MHD_HTTP_HEADER_CONTENT_TYPE);
     request_.control = host_.control;
     ucred credentials{};
@@ -269,6 +277,26 @@ void Responder::Exchange::resume() {
     hang_up_watch_.reset();  // before the library can close the descriptor
     MHD_resume_connection(connection_);
     host_.wants_turn();
+}
+
+bool Responder::Exchange::is_expendable() const {
+    if (gone_) return false;
+    switch (stage_) {
+        case Stage::head: return false;
+        case Stage::body: return !upload_;
+        case Stage::discarding: return true;
+        case Stage::awaiting_reply: return host_.control && is_read_ && !answered_;  // who watches has api.sock for it
+        case Stage::ended: return false;
+    }
+    return false;
+}
+
+void Responder::Exchange::give_way() {
+    if (stage_ == Stage::awaiting_reply)
+        reply(problem_reply(MHD_HTTP_SERVICE_UNAVAILABLE, ErrorKind::unavailable,
+                            "too many connections are open; ask again, or on api.sock"));
+    else
+        hang_up();
 }
 
 void Responder::Exchange::shut_down() {

@@ -37,6 +37,11 @@ class Responder::Exchange : public std::enable_shared_from_this<Responder::Excha
     void end();
     /// Lets the library close the connection soon; for the server's end.
     void shut_down();
+    /// True where the server may end this exchange for the sake of others who wait: nothing was asked yet that is worth
+    /// more than the slot. Not uploads, not changes under way.
+    bool is_expendable() const;
+    /// Ends it: a long poll is told to ask again, anything else is cut.
+    void give_way();
 
     // From the Responder.
     void reply(HttpServerReply reply);
@@ -63,6 +68,7 @@ class Responder::Exchange : public std::enable_shared_from_this<Responder::Excha
     MHD_Connection* connection_;
     int fd_;
     Stage stage_{Stage::head};
+    bool is_read_{false};  ///< GET
     bool announces_body_{false};
     bool awaits_continue_{false};
     bool answered_{false};

@@ -35,7 +35,8 @@ struct HttpServerOptions {
     sys::Fd listener;  ///< or: a listening unix socket, as from socket activation; then `path` is not used
     unsigned mode{0666};
     bool control{false};
-    unsigned connection_limit{64};             ///< further clients wait in the backlog
+    /// Further clients wait in the backlog; for them the connections go that have asked nothing for longest.
+    unsigned connection_limit{64};
     std::chrono::seconds idle_timeout{10};     ///< without progress; not while a reply or a resume is awaited
     std::size_t connection_memory{32u << 10};  ///< bytes per connection; longer request lines get 414, heads 431
 };

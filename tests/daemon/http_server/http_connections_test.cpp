@@ -71,6 +71,64 @@ TEST_F(HttpConnections, late_replies_come_in_any_order_even_from_inside_another_
     }
 }
 
+TEST_F(HttpConnections, a_request_is_answered_at_once_while_idle_and_slow_clients_fill_the_server) {
+    server = serve({.connection_limit = 4}, {.handle = echo});
+    const auto idle = clients(40, "");
+    settle();
+    const auto slow = clients(20, "GET /slow HTTP/1.1\r\nHo");
+    RawClient client(path);
+
+    ASSERT_TRUE(send_all(client, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"));
+
+    EXPECT_TRUE(until([&] { return client.has_reply(); }, std::chrono::seconds(3))) << "the idle timeout is 10 s";
+    EXPECT_EQ(client.status(), 200);
+}
+
+TEST_F(HttpConnections, a_request_with_a_slow_body_gives_way_too) {
+    server = serve({.connection_limit = 4}, {.handle = echo});
+    const auto slow = clients(20, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nfirst");
+    RawClient client(path);
+
+    ASSERT_TRUE(send_all(client, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"));
+
+    EXPECT_TRUE(until([&] { return client.has_reply(); }, std::chrono::seconds(5)));
+}
+
+TEST_F(HttpConnections, those_who_wait_for_an_answer_keep_their_place_among_idle_clients) {
+    hold_replies({.connection_limit = 4});
+    auto waiting = clients(3, kGet);
+    ASSERT_TRUE(until([&] { return held.size() == 3; }));
+    const auto idle = clients(50, "");
+    RawClient last(path);
+    ASSERT_TRUE(send_all(last, kGet));
+    ASSERT_TRUE(until([&] { return held.size() == 4; }, std::chrono::seconds(3)));
+
+    for (Responder& responder : held)
+        responder.reply({.body = "kept"});
+
+    for (auto& client : waiting)
+        EXPECT_TRUE(until([&] { return client->has_reply() && client->body() == "kept"; }));
+    EXPECT_TRUE(until([&] { return last.has_reply(); }));
+}
+
+TEST_F(HttpConnections, long_polls_on_the_control_socket_give_way_to_a_change) {
+    server = serve({.control = true, .connection_limit = 4},
+                   {.handle = [this](const HttpServerRequest& request, Responder responder) {
+                       if (request.method == "GET") return held.push_back(std::move(responder));
+                       responder.reply({.body = "changed"});
+                   }});
+    auto waiting = clients(4, kGet);
+    ASSERT_TRUE(until([&] { return held.size() == 4; }));
+    RawClient client(path);
+
+    ASSERT_TRUE(send_all(client, "POST /change HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
+
+    EXPECT_TRUE(until([&] { return client.has_reply(); }, std::chrono::seconds(3)));
+    EXPECT_EQ(client.body(), "changed");
+    EXPECT_TRUE(until([&] { return waiting[0]->has_reply(); }));
+    EXPECT_EQ(waiting[0]->status(), 503);
+}
+
 TEST_F(HttpConnections, a_client_that_leaves_a_long_poll_is_noticed) {
     hold_replies();
     RawClient client(path);

@@ -149,6 +149,17 @@ TEST_F(HttpRequests, a_path_that_does_not_decode_gets_400) {
     EXPECT_TRUE(seen.empty());
 }
 
+TEST_F(HttpRequests, an_idempotency_key_is_short_enough_to_be_kept) {
+    keep_requests({.control = true});
+    const auto with_key = [this](std::size_t length) {
+        return status_of("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nIdempotency-Key: " +
+                         std::string(length, 'k') + "\r\n\r\n");
+    };
+    EXPECT_EQ(with_key(255), 200);
+    EXPECT_EQ(with_key(256), 400);
+    EXPECT_EQ(seen.size(), 1u);
+}
+
 TEST_F(HttpRequests, an_oversized_request_line_gets_414_and_oversized_headers_431) {
     keep_requests();
     EXPECT_EQ(status_of("GET /" + std::string(64u << 10, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n"), 414);
