@@ -1,8 +1,9 @@
-"""The gates besides ctest: format, branch coverage of core, sanitizers, clang-tidy. Each adds one line to GATES."""
+"""The gates besides ctest: format, branch coverage of core, sanitizers, fuzzing, clang-tidy. Each adds one line to GATES."""
 
 import concurrent.futures
 import hashlib
 import json
+import os
 import re
 import subprocess
 import time
@@ -17,6 +18,9 @@ PRODUCT = ("supervisor", "checks", "rollback")
 CORE_BRANCH_PERCENT = 90.0
 # What has not been looked at when this is over is named and counted as skipped; cold, two cores do some 40 files in it.
 TIDY_BUDGET_SECONDS = 300.0
+# Seconds per fuzz target: in the default run enough for the kept inputs and a few thousand mutations of each.
+FUZZ_SECONDS = 4
+FUZZ_SECONDS_ALL = 600
 
 
 def sources(folders: tuple[str, ...], *suffixes: str) -> list[Path]:
@@ -110,9 +114,39 @@ def coverage_gate(report: Report, options, cache: Path) -> None:
                 tail(report.logs / "coverage.txt", 30))
 
 
+def fuzz_gate(report: Report, options, cache: Path) -> None:
+    """Every kept input, then mutations for a while; what was found interesting stays in the cache for the next run."""
+    ctest.build(report, "fuzz", options.jobs)
+    seconds = FUZZ_SECONDS_ALL if options.all else FUZZ_SECONDS
+    targets = sorted(folder.name for folder in Path("tests/fuzz/corpus").iterdir())
+    environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1:external_symbolizer_path=/usr/bin/addr2line",
+                   "ASAN_OPTIONS": "external_symbolizer_path=/usr/bin/addr2line:detect_leaks=1"}
+
+    def fuzz(target: str) -> tuple[str, int, int]:
+        grown = cache / "fuzz" / target
+        grown.mkdir(parents=True, exist_ok=True)
+        log = report.logs / f"fuzz-{target}.log"
+        with open(log, "wb") as out:
+            done = subprocess.run([f"build/fuzz/tests/fuzz/fuzz_{target}", grown, f"tests/fuzz/corpus/{target}", f"-max_total_time={seconds}",
+                                   "-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={report.logs}/fuzz-{target}-"],
+                                  stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        counted = re.search(r"number_of_executed_units: (\d+)", log.read_text(errors="replace"))
+        return target, done.returncode, int(counted[1]) if counted else 0
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        results = list(pool.map(fuzz, targets))
+    print("           " + ", ".join(f"{target} {count:,}" for target, _, count in results), flush=True)
+    # a target that ran nothing has shown nothing
+    wrong = [target for target, code, count in results if code != 0 or count == 0]
+    report.gate("fuzz", not wrong and bool(results),
+                f"{len(results)} targets, {sum(count for _, _, count in results):,} executions, {seconds} s each; seeds in tests/fuzz/corpus/",
+                "\n".join(f"{target}: the input is build/logs/fuzz-{target}-*\n" + tail(report.logs / f"fuzz-{target}.log", 25) for target in wrong))
+
+
 GATES = {
     "format": format_gate,
     "coverage": coverage_gate,
     "asan": asan_gate,
+    "fuzz": fuzz_gate,
     "tidy": tidy_gate,
 }
