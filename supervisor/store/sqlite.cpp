@@ -136,6 +136,9 @@ Result<Database> Database::open(const sys::Path& file) {
     const int code = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
     Database database(raw, std::make_unique<int>(0));
     if (code != SQLITE_OK) return sqlite_failure(raw, code, "open " + file.string());
+    // Before anything is read this is the system's answer, which may be for once (no descriptor left); afterwards it
+    // may be the header's claim.
+    const bool refused_by_system = sqlite3_db_readonly(raw, "main") == 1;
     sqlite3_extended_result_codes(raw, 1);
     sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
     // Our hook takes the place of SQLite's own checkpoints, whose errors it would swallow.
@@ -166,6 +169,7 @@ Result<Database> Database::open(const sys::Path& file) {
     database.abandon();
     if (const sys::Fd plain{::open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)}; !plain)
         return fail_errno("open " + file.string(), errno);
+    if (refused_by_system) error.kind = ErrorKind::io;
     if (error.kind == ErrorKind::denied) error.kind = ErrorKind::malformed_reply;  // not the rights: its header
     return std::unexpected(std::move(error));
 }
