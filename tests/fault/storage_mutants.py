@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = pathlib.Path(os.environ.get("MODELGUARD_BIN", ROOT / "build/dev")).resolve()
 PROGRAM = "supervisor/daemon/modelguardd"
-STEP = {"power": "12", "kill": "4"}
+STEP = {"power": "15", "kill": "6"}
 
 
 def compile_command(source):
