@@ -46,12 +46,15 @@ REQUESTS = {
     "10,000 headers": ("api", get("/v1/status", "X: a\r\n" * 10000), [431, 400]),
     "1,000 query arguments": ("api", get("/v1/history?" + "&".join(f"a{i}=1" for i in range(1000))), [200, 414, 431, 0]),
     "body of 2 MiB": ("api", post("/v1/validate", b"x" * (2 << 20)), [413]),
-    "body of 2 MiB in chunks": ("api", b"POST /v1/validate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 32, [413]),
+    "body of 2 MiB in chunks": (
+        "api", b"POST /v1/validate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 32, [413]),
     "body that is announced only": ("api", b"POST /v1/validate HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", [413]),
     "length of 2^64": ("api", b"POST /v1/validate HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551616\r\n\r\n", [400, 413]),
     "length below zero": ("api", b"POST /v1/validate HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", [400, 413]),
     "length that is no number": ("api", b"POST /v1/validate HTTP/1.1\r\nHost: x\r\nContent-Length: banana\r\n\r\n", [400, 413]),
-    "length and chunks": ("control", b"POST /v1/models/digits/rollback HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", [400, 411, 502]),
+    "length and chunks": (
+        "control",
+        b"POST /v1/models/digits/rollback HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", [400, 411, 502]),
     "chunk that lies": ("api", b"POST /v1/validate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n", [400, 0]),
     "TLS": ("api", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64), [400, 0]),
     "HTTP/2": ("api", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400, 405, 505, 0]),
@@ -241,7 +244,7 @@ def crowded(device, failures):
                 crowd.close()
             for connection in heads:
                 connection.close()
-        print(f"{open_now} connections ({IDLE} idle and {SLOW} {what} on each socket asked for): rollback answered in {max(rollbacks):.1f} ms at most "
+        print(f"{open_now} connections ({IDLE} idle, {SLOW} {what} on each socket asked for): rollback answered in {max(rollbacks):.1f} ms at most "
               f"({', '.join(f'{ms:.1f}' for ms in rollbacks)}), status in {max(statuses):.1f} ms at most")
         if max(rollbacks + statuses) > MOST_MS:
             failures.append(f"{what}: {max(rollbacks + statuses):.0f} ms, at most {MOST_MS}")

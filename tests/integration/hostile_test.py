@@ -33,7 +33,8 @@ MANIFESTS = {
     "no checks": ("model: d\n" + SERVE, None, "check"),
     "two documents": ("model: d\n" + SERVE + GOOD_CHECKS + "---\nmodel: e\n", None, "document"),
     "alias": ("model: &m d\nserve: {model: *m}\n", 1, "anchor"),
-    "alias bomb": ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{c}: &{c} [{','.join(['*' + p] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi")), 1, "anchor"),
+    "alias bomb": (
+        "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{c}: &{c} [{','.join(['*' + p] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi")), 1, "anchor"),
     "alias of nothing": ("model: *m\n", 1, ""),
     "alias of itself": ("model: &m [*m]\n", 1, ""),
     "merge key": ("model: d\n<<: {required: false}\n" + SERVE + GOOD_CHECKS, 2, "merge"),
@@ -69,7 +70,9 @@ MANIFESTS = {
     "quote that never ends": ("model: \"d\n" + SERVE + GOOD_CHECKS, 1, "quotes"),
     "no number": ("model: d\n" + SERVE + "checks:\n- {name: a, kind: accuracy, canary: c, min: .nan}\n", 4, "min"),
     "infinity": ("model: d\n" + SERVE + "checks:\n- {name: a, kind: latency, canary: c, percentile: 99, max: .inf}\n", 4, "max"),
-    "number beyond 64 bits": ("model: d\n" + SERVE + "checks:\n- {name: a, kind: latency, canary: c, percentile: 99, max: 1s, samples: 99999999999999999999}\n", 4, "samples"),
+    "number beyond 64 bits": (
+        "model: d\n" + SERVE + "checks:\n- {name: a, kind: latency, canary: c, percentile: 99, max: 1s, samples: 99999999999999999999}\n",
+        4, "samples"),
     "number below zero": ("model: d\n" + SERVE + "checks:\n- {name: a, kind: latency, canary: c, percentile: -1, max: 1s}\n", 4, "percentile"),
     "percentile of 100": ("model: d\n" + SERVE + "checks:\n- {name: a, kind: latency, canary: c, percentile: 100, max: 1s}\n", 4, "percentile"),
     "hexadecimal": ("model: d\n" + SERVE + "checks:\n- {name: a, kind: latency, canary: c, percentile: 0x20, max: 1s}\n", 4, "percentile"),
@@ -200,7 +203,8 @@ def run():
             at = f"wrong.yaml:{line}:" if line else "wrong.yaml"
             ok = done.returncode in (1, 6) and at in said and word in said and seconds < 5 and "\x1b" not in said
             failures += not ok
-            print(f"{'refused' if ok else 'WRONG  '} exit {done.returncode} {seconds:4.1f} s  {name}: {said.strip().splitlines()[0][:170] if said.strip() else '(nothing said)'}")
+            first = said.strip().splitlines()[0][:170] if said.strip() else "(nothing said)"
+            print(f"{'refused' if ok else 'WRONG  '} exit {done.returncode} {seconds:4.1f} s  {name}: {first}")
         for name, text in ACCEPTED.items():
             path = device.root / "right.yaml"
             path.write_bytes(text)
@@ -231,7 +235,8 @@ def run():
         status = device.cli("status", check=0)
         ok = "digits.yaml:2" in status.stdout.replace("\n", "") and device.linked() == "v1"
         failures += not ok
-        print(f"{'kept   ' if ok else 'WRONG  '} wrong manifest in models.d: the model is served on, status names the line{'' if ok else ': ' + status.stdout}")
+        print(f"{'kept   ' if ok else 'WRONG  '} wrong manifest in models.d: the model is served on, status names the line"
+              f"{'' if ok else ': ' + status.stdout}")
         good.write_text(kept)
         device.daemon.send_signal(1)
         device.cli("deploy", "digits", device.bundle("v2"), "--wait", check=0)

@@ -112,7 +112,8 @@ def taken(make, why):
 # Goes before a harmless one: a model that is then refused by its checks, in a moment.
 WRONG_MODEL = without_end(archive(
     entry("behaviour.json", b'{"version": "harmless", "mode": "wrong_label"}'),
-    entry("canary/digits.jsonl", b"".join(b'{"id": %d, "input": [%s], "label": %d}\n' % (n, b", ".join(b"1" if i == n else b"0" for i in range(10)), n) for n in range(10)))))
+    entry("canary/digits.jsonl", b"".join(
+        b'{"id": %d, "input": [%s], "label": %d}\n' % (n, b", ".join(b"1" if i == n else b"0" for i in range(10)), n) for n in range(10)))))
 NORMAL = archive(OK, entry("b.bin", os.urandom(20_000)))
 BUNDLES = {
     # ---- paths that lead out
@@ -210,13 +211,17 @@ BUNDLES = {
     "2 MiB of zeros behind it": refused(lambda: archive(OK, tail=bytes(2 << 20)), "1 MiB"),
     # ---- what the bundle says of itself
     "version file that is no YAML": refused(lambda: archive(OK, entry("modelguard-version.yaml", b"label: [\n")), "modelguard-version.yaml"),
-    "version file with an alias": refused(lambda: archive(OK, entry("modelguard-version.yaml", b"label: &a x\nserved_version: *a\n")), "modelguard-version.yaml:1"),
-    "version file with another key": refused(lambda: archive(OK, entry("modelguard-version.yaml", b"label: x\ndigest: y\n")), "modelguard-version.yaml:2", "digest"),
-    "version file with an escape sequence": refused(lambda: archive(OK, entry("modelguard-version.yaml", b'label: "\\e[2J"\n')), "modelguard-version.yaml:1"),
+    "version file with an alias": refused(
+        lambda: archive(OK, entry("modelguard-version.yaml", b"label: &a x\nserved_version: *a\n")), "modelguard-version.yaml:1"),
+    "version file with another key": refused(
+        lambda: archive(OK, entry("modelguard-version.yaml", b"label: x\ndigest: y\n")), "modelguard-version.yaml:2", "digest"),
+    "version file with an escape sequence": refused(
+        lambda: archive(OK, entry("modelguard-version.yaml", b'label: "\\e[2J"\n')), "modelguard-version.yaml:1"),
     "version file with a long label": refused(lambda: archive(OK, entry("modelguard-version.yaml", b"label: " + b"x" * 200 + b"\n")), "128"),
     "version file of 1 MiB": refused(lambda: archive(OK, entry("modelguard-version.yaml", b"#" * (1 << 20))), "64 KiB"),
     "version file of a million brackets": refused(lambda: archive(OK, entry("modelguard-version.yaml", b"[" * 60_000)), "modelguard-version.yaml"),
-    "version file that is a link": refused(lambda: archive(OK, entry("modelguard-version.yaml", type=tarfile.SYMTYPE, linkname="/etc/passwd")), "modelguard-version.yaml"),
+    "version file that is a link": refused(
+        lambda: archive(OK, entry("modelguard-version.yaml", type=tarfile.SYMTYPE, linkname="/etc/passwd")), "modelguard-version.yaml"),
     "version file that is a directory": taken(lambda: archive(OK, entry("modelguard-version.yaml/x")), "then the bundle says nothing of itself"),
     "names of the store itself": taken(lambda: archive(OK, entry("current"), entry("versions/sha256-" + "0" * 64 + "/x"), entry("state.db")),
                                        "they are names inside of the version"),

@@ -152,7 +152,8 @@ TALKING = {
     "fin": fin,
     "length_too_short": length_too_short,
     "flood": lambda writer, _text: endless(writer, (OK + "\r\n").encode(), b" " * 65536),
-    "flood_chunked": lambda writer, _text: endless(writer, (OK + "Transfer-Encoding: chunked\r\n\r\n").encode(), b"10000\r\n" + b" " * 65536 + b"\r\n"),
+    "flood_chunked": lambda writer, _text: endless(
+        writer, (OK + "Transfer-Encoding: chunked\r\n\r\n").encode(), b"10000\r\n" + b" " * 65536 + b"\r\n"),
     "many_headers": lambda writer, _text: endless(writer, OK.encode(), b"X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 1000),
     "huge": lambda writer, _text: endless(writer, (OK + f"Content-Length: {64 * MEGABYTE}\r\n\r\n").encode(), b" " * 65536),
 }
