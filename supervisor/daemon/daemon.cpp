@@ -13,6 +13,7 @@
 #include "supervisor/daemon/rebuild.hpp"
 #include "supervisor/daemon/service.hpp"
 #include "supervisor/store/reserve.hpp"
+#include "supervisor/sys/clock.hpp"
 #include "supervisor/sys/journal.hpp"
 
 namespace modelguard::daemon {
@@ -22,6 +23,8 @@ namespace {
 constexpr unsigned kReaders = 64;                         // connections of api.sock
 constexpr unsigned kChangers = 16;                        // of control.sock, so that readers cannot starve a rollback
 constexpr Usec kReserveRetry = std::chrono::seconds(30);  // only while there is no space
+constexpr Usec kPredecessorGone = std::chrono::seconds(3);
+constexpr Usec kSocketRetry = std::chrono::milliseconds(20);
 constexpr Usec kBackupDelay = std::chrono::milliseconds(100);
 constexpr Usec kGarbageDelay = std::chrono::seconds(1);  // after the last decision: the way back needs the disk first
 constexpr mode_t kReadMode = 0666;
@@ -70,6 +73,7 @@ class Daemon {
     void load_manifests(ManifestFiles files, bool first);
     bool give_up_reserve();
     void hold_reserve();
+    void open_sockets(Instant give_up);
     void backup_soon();
     void write_backup();
     void tell_service_manager();
@@ -90,6 +94,7 @@ class Daemon {
     sys::Source backup_timer_;
     std::optional<store::Reserve> reserve_;
     sys::Source reserve_timer_;
+    sys::Source sockets_timer_;
     sys::Source garbage_timer_;
     std::uint64_t backups_{0};
     std::size_t lasting_notes_{0};  ///< notes from before the manifests were read, which a reload keeps
@@ -145,6 +150,10 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     lasting_notes_ = facts_.notes.size();
     service_ = std::make_unique<Service>(*loop_, *runner_, *versions_, facts_);
     service_->on_audit = [](const std::string& what) { spdlog::info("request: {}", what); };
+    service_->hold_space = [this] {
+        hold_reserve();
+        return !reserve_timer_;
+    };
     runner_->on_note = [this](const std::string& text) { note(text); };
     runner_->on_decision = [this](const store::HistoryEntry& entry) {
         if (sys::has_journal() && !places_.rooted)
@@ -183,15 +192,27 @@ void Daemon::load_manifests(ManifestFiles files, bool first) {
     }
     runner_->start(std::move(files.manifests), files.wrong, [this](Result<void> ready) {
         started_ = std::move(ready);
-        if (started_) started_ = listen("api", kReadMode, false, kReaders, reading_);
-        if (started_) started_ = listen("control", kControlMode, true, kChangers, changing_);
         if (!started_) return loop_->exit(1);
-        loop_->enable_watchdog();
-        loop_->notify("READY=1");
-        tell_service_manager();
-        write_backup();
-        spdlog::info("ready: {}", (places_.runtime / "api.sock").string());
+        open_sockets(sys::boottime_now() + kPredecessorGone);
     });
+}
+
+/// A child of a predecessor that was killed holds its sockets until it has come as far as its exec. That nobody else
+/// is at work here is sure already: the ledger is ours.
+void Daemon::open_sockets(Instant give_up) {
+    started_ = {};
+    if (!reading_) started_ = listen("api", kReadMode, false, kReaders, reading_);
+    if (started_) started_ = listen("control", kControlMode, true, kChangers, changing_);
+    if (!started_ && started_.error().kind == ErrorKind::conflict && sys::boottime_now() < give_up) {
+        sockets_timer_ = loop_->add_timer(kSocketRetry, [this, give_up] { open_sockets(give_up); });
+        return;
+    }
+    if (!started_) return loop_->exit(1);
+    loop_->enable_watchdog();
+    loop_->notify("READY=1");
+    tell_service_manager();
+    write_backup();
+    spdlog::info("ready: {}", (places_.runtime / "api.sock").string());
 }
 
 Result<void> Daemon::listen(const char* name, unsigned mode, bool control, unsigned connections,

@@ -160,7 +160,10 @@ void Runner::watch_pass(const std::string& model) {
     const Usec period = spec->manifest->period;
     spec->context.subject = watch.subject;
     spec->context.purpose = core::JudgePurpose::recheck;
-    spec->light = ++a.passes % kFullPassEvery != 0;
+    // What is degraded or held has recovered only if everything passes again.
+    const core::Phase phase = state_.models.find(model)->second.phase;
+    const bool is_well = phase == core::Phase::steady || phase == core::Phase::soaking;
+    spec->light = is_well && ++a.passes % kFullPassEvery != 0;
     const Instant scheduled = sys::boottime_now();
     a.judging =
         std::make_unique<Judging>(std::move(*spec), room_, [this, model, period, scheduled](Judgement judgement) {

@@ -1,5 +1,6 @@
 #include "supervisor/daemon/service.hpp"
 
+#include <cerrno>
 #include <charconv>
 
 #include "supervisor/daemon/bundle_upload.hpp"
@@ -85,6 +86,11 @@ HttpAdmission Service::admit(const HttpServerRequest& request) {
     if (uploads_ >= kUploadsAtOnce)
         return {nullptr, problem_reply(503, ErrorKind::unavailable,
                                        "two bundles are being imported already; try again in a moment")};
+    if (hold_space && !hold_space())
+        return {nullptr, error_reply({ErrorKind::io,
+                                      "no space: what is kept free for the way back cannot be set aside, so nothing "
+                                      "new is taken; make room on the disk",
+                                      ENOSPC})};
     const std::string model = parts[2];
     auto import = [this, request, model](Result<store::VersionInfo> imported) -> HttpServerReply {
         if (!imported) return error_reply(with_context(std::move(imported), "import of the bundle").error());
@@ -249,7 +255,7 @@ HttpServerReply Service::change(const HttpServerRequest& request) {
     store::Operation operation{.key = request.idempotency_key, .kind = verb, .model = model};
     if (verb == "rollback") {
         const auto body = api::rollback_body_from_json(request.body);
-        if (!body) return error_reply(body.error());
+        if (!body) return problem_reply(400, ErrorKind::invalid_config, "request body: " + body.error().what);
         core::RollbackRequested wanted{.model = model};
         if (!body->seen_current.empty()) wanted.seen_current = Digest{body->seen_current};
         if (!body->to.empty()) {

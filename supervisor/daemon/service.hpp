@@ -23,6 +23,8 @@ class Service {
 
     std::function<void(const std::string&)> on_audit;  ///< who asked for which change
 
+    std::function<bool()> hold_space;  ///< before an update: whether there is room set aside for the way back
+
     /// A bundle is being received: what it becomes may be on the disk already.
     bool is_importing() const { return uploads_ > 0; }
 
