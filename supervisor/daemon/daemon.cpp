@@ -138,6 +138,7 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     hold_reserve();
     ManifestFiles files = read_manifests(places_.config, device_);
     if (loaded.blank) rebuild_from_links(loaded, places_, files.manifests);
+    if (loaded.restored) follow_newer_links(loaded, places_, files.manifests);
     if (loaded.blank || loaded.restored) adopt_unknown_versions(loaded, *versions_);
     backups_ = loaded.backup_number;
     facts_.notes = loaded.notes;

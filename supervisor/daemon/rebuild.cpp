@@ -75,6 +75,34 @@ void rebuild_from_links(store::Loaded& loaded, const store::Places& places, cons
     }
 }
 
+void follow_newer_links(store::Loaded& loaded, const store::Places& places, const std::vector<Manifest>& manifests) {
+    for (const std::string& name : model_names(places)) {
+        const Digest known_good = linked_version(places, name, "known-good");
+        if (known_good.empty()) continue;
+        core::ModelState old;
+        if (const auto found = loaded.state.models.find(name); found != loaded.state.models.end()) old = found->second;
+        const core::KnownGood* lkg = core::lkg(old);
+        if ((lkg && lkg->version == known_good) || core::find_rejection(old, known_good, "") != nullptr) continue;
+        const auto manifest = std::ranges::find(manifests, name, &Manifest::model);
+        core::ModelState s = way_back(linked_version(places, name, "current"), known_good,
+                                      manifest == manifests.end() ? nullptr : &*manifest, loaded.state.next_id);
+        std::erase_if(old.known_good, [&](const core::KnownGood& good) { return good.version == known_good; });
+        s.known_good.insert(s.known_good.begin(), old.known_good.begin(), old.known_good.end());
+        s.rejected = std::move(old.rejected);
+        if (old.pinned == known_good) s.pinned = known_good;  // another pin was lifted since, or current would be that
+        loaded.state.models[name] = std::move(s);
+        core::Decision& told = loaded.decisions.emplace_back();
+        told.kind = core::DecisionKind::rebuilt;
+        told.model = name;
+        told.version = told.serving = known_good;
+        told.blame = core::Blame::environment;
+        told.code = "older_backup";
+        told.text = "the backup of the ledger is older than the known-good link, which names " +
+                    known_good.short_form() + ": that version serves again if its digest is right and it passes";
+        loaded.notes.push_back(name + ": " + told.text);
+    }
+}
+
 void adopt_unknown_versions(store::Loaded& loaded, const store::VersionStore& versions) {
     for (const std::string& name : model_names(versions.places())) {
         const auto digests = versions.list(name);

@@ -126,6 +126,16 @@ bool Cursor::is_intact(std::string_view table) const {
 }
 
 Result<Database> Database::open(const sys::Path& file) {
+    bool header_is_to_blame = false;
+    Result<Database> opened = open_once(file, header_is_to_blame);
+    // What is wrong with a header is wrong twice. An open of the log that failed for once (no descriptor left) looks
+    // the same to SQLite, and must not cost a ledger that is sound; nothing was written meanwhile.
+    if (header_is_to_blame) opened = open_once(file, header_is_to_blame);
+    return opened;
+}
+
+Result<Database> Database::open_once(const sys::Path& file, bool& header_is_to_blame) {
+    header_is_to_blame = false;
     // Made by us, so that it is nobody else's to read from its first moment; SQLite gives the log the same mode. Closed
     // before SQLite opens it: closing any descriptor of a file drops every lock that the process holds on it.
     if (sys::Fd made{::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)}) {
@@ -170,7 +180,10 @@ Result<Database> Database::open(const sys::Path& file) {
     if (const sys::Fd plain{::open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)}; !plain)
         return fail_errno("open " + file.string(), errno);
     if (refused_by_system) error.kind = ErrorKind::io;
-    if (error.kind == ErrorKind::denied) error.kind = ErrorKind::malformed_reply;  // not the rights: its header
+    if (error.kind == ErrorKind::denied) {  // not the rights: its header
+        error.kind = ErrorKind::malformed_reply;
+        header_is_to_blame = true;
+    }
     return std::unexpected(std::move(error));
 }
 

@@ -91,6 +91,7 @@ class Database {
     void abandon();
 
   private:
+    static Result<Database> open_once(const sys::Path& file, bool& header_is_to_blame);
     Database(sqlite3* handle, std::unique_ptr<int> wal_pages) : wal_pages_(std::move(wal_pages)), handle_(handle) {}
 
     std::unique_ptr<int> wal_pages_;  // on the heap: SQLite keeps its address

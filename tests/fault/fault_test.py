@@ -32,9 +32,6 @@ MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
 # Broken promises that are known and not mended yet: (suite, "operation: what was wrong", what it is). They are counted apart and do not
 # fail the run; one that is not seen any more in a run of all states is to be taken out.
 KNOWN = [
-    ("errno", r"the ledger was taken for damaged|recovery after reboot: ends with \('steady', 'v1', frozenset\(\)\)",
-     "an open of state.db that fails once sets the ledger aside"),
-    ("errno", r"current is \S+, the link names v", "the fsync after the rename of current fails: the link has moved, the state says it has not"),
     ("kill|power", r"^first install: the ledger was taken for damaged", "the first page of a new ledger torn: it is set aside as damaged (nothing was in it)"),
 ]
 

@@ -40,6 +40,7 @@ class Recovery(unittest.TestCase):
         self.device.cli("deploy", "digits", self.device.bundle("v1"), "--wait", check=0)
         self.device.daemon.terminate()  # a clean end moves the log into the database; what follows stays in the log
         self.device.daemon.wait()
+        self.early = self.snapshot()
         self.device.start()
         self.device.cli("deploy", "digits", self.device.bundle("v2"), "--wait", check=0)
         self.device.cli("deploy", "digits", self.device.bundle("bad", mode="wrong_label"), "--wait", check=1)
@@ -71,6 +72,15 @@ class Recovery(unittest.TestCase):
         model = self.device.wait_phase("steady")
         self.device.check_promises()
         return model
+
+    def test_a_backup_that_is_older_than_the_links_does_not_take_the_known_good_version_away(self):
+        self.set_files({name: content for name, content in self.early.items() if name in BACKUPS})
+        garbage(self.state / "state.db")
+        model = self.started()
+        self.assertEqual(self.device.linked(), "v2", model)
+        self.assertEqual(self.device.serving(), "v2")
+        self.assertTrue(self.told("older_backup"))
+        self.assertIn("older than the known-good link", self.notes())
 
     def notes(self):
         return "\n".join(self.device.get("/v1/status").get("notes", []))
