@@ -233,7 +233,8 @@ void Tracer::before_call(pid_t pid) {
     if (!call->is_below(options_.state)) {
         const bool leads_there = options_.state.starts_with(call->path + "/");  // the directories above it are made
         const bool allowed = leads_there || (!options_.allow.empty() && call->is_below(options_.allow));
-        if (call->changes && call->kind != Kind::sync && !allowed) outside_.push_back(call->text() + " in " + call->path);
+        if (call->changes && call->kind != Kind::sync && !allowed)
+            outside_.push_back(call->text() + " in " + call->path);
         return go_on(pid);
     }
     if (!armed_) return go_on(pid);
