@@ -16,8 +16,7 @@
 namespace modelguard::sys {
 
 namespace {
-constexpr long kMaxKeptConnections = 32;    // a few endpoints per model, some models
-constexpr std::size_t kMaxIdleHandles = 8;  // each holds about 20 kB; more exchanges than this at once are rare
+constexpr long kMaxKeptConnections = 32;  // a few endpoints per model, some models
 constexpr std::uint64_t kTimerAccuracyUsec = 1'000;
 constexpr Instant kNever{INT64_MAX};
 
@@ -27,7 +26,6 @@ using EventSource = CPtr<sd_event_source, sd_event_source_disable_unref>;
 struct HttpClient::Impl {
     Loop& loop;
     CPtr<CURLM, curl_multi_cleanup> multi;
-    std::vector<EasyHandle> idle;
     std::vector<Transfer::Impl*> active;  // in the multi handle
     std::vector<Transfer::Impl*> ended;   // result known, callback still to come
     bool delivering{false};
@@ -127,15 +125,13 @@ void HttpClient::Impl::retire(std::unique_ptr<Impl> impl) {
     if (self.delivering) self.retired = std::move(impl);
 }
 
+/// A handle of its own for each exchange: libcurl 7.88 keeps a pointer to the last header of a handle's former reply,
+/// and a first header line that begins with a blank makes it write there, after it was freed. The connections are the
+/// multi handle's and are kept all the same.
 EasyHandle HttpClient::Impl::take_handle() {
-    if (idle.empty()) {
-        EasyHandle easy = make_easy_handle();
-        curl_easy_setopt(easy.get(), CURLOPT_CLOSESOCKETFUNCTION, &Impl::on_close);
-        curl_easy_setopt(easy.get(), CURLOPT_CLOSESOCKETDATA, this);
-        return easy;
-    }
-    EasyHandle easy = std::move(idle.back());
-    idle.pop_back();
+    EasyHandle easy = make_easy_handle();
+    curl_easy_setopt(easy.get(), CURLOPT_CLOSESOCKETFUNCTION, &Impl::on_close);
+    curl_easy_setopt(easy.get(), CURLOPT_CLOSESOCKETDATA, this);
     return easy;
 }
 
@@ -158,18 +154,12 @@ void HttpClient::Impl::begin(Transfer::Impl& exchange) {
     sd_event_source_set_enabled(soon.get(), SD_EVENT_ONESHOT);
 }
 
-/// Takes an exchange out of our books, wherever it stands in them, and its handle back.
+/// Takes an exchange out of our books, wherever it stands in them.
 void HttpClient::Impl::forget(Transfer::Impl& exchange) {
     if (std::erase(active, &exchange) > 0) curl_multi_remove_handle(multi.get(), exchange.easy.get());
     std::erase(ended, &exchange);
     exchange.client = nullptr;
-    if (exchange.easy && idle.size() < kMaxIdleHandles) {
-        // Nothing in the handle may point into the exchange any more.
-        curl_easy_setopt(exchange.easy.get(), CURLOPT_HTTPHEADER, nullptr);
-        curl_easy_setopt(exchange.easy.get(), CURLOPT_POSTFIELDS, nullptr);
-        curl_easy_setopt(exchange.easy.get(), CURLOPT_ERRORBUFFER, nullptr);
-        idle.push_back(std::move(exchange.easy));
-    }
+    exchange.easy.reset();
 }
 
 int HttpClient::Impl::on_socket(CURL*, curl_socket_t socket, int what, void* self, void*) {
