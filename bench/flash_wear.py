@@ -44,7 +44,7 @@ def main():
     arguments = parser.parse_args()
     os.environ["MODELGUARD_BIN"] = arguments.bin
     tempfile.tempdir = arguments.dir
-    from device import Device, MANIFEST
+    from device import Device
 
     with Device(period="60s", soak="200ms") as device:
         device.start()
@@ -63,20 +63,7 @@ def main():
         print(f"manual rollback: {(settle(device) - before) / 1024:.0f} KiB written", flush=True)
 
     with Device() as device:
-        folder = device.root / "etc/modelguard/models.d"
-        (folder / "digits.yaml").unlink()
-        names = [f"m{number}" for number in range(10)]
-        for name in names:
-            text = MANIFEST.format(port=device.port, **dict(device.options, period="1s", soak="100ms"))
-            text = text.replace("model: digits\n", f"model: {name}\n").replace("  protocol: oip\n", "  protocol: oip\n  model: digits\n")
-            (folder / f"{name}.yaml").write_text(text.replace("  then: {oip_repository: {}}\n", ""))
-        bundle = device.bundle("v1")
-        device.kill_server()
-        device.current = bundle
-        device.start_server()
-        device.start()
-        for name in names:
-            device.cli("deploy", name, bundle, "--wait", check=0)
+        device.serve_models(10, period="1s")
         before, requests = settle(device), device.control()["requests"]
         time.sleep(arguments.seconds)  # a measuring time: the clock is what is waited for
         bytes_, probes = written(device) - before, device.control()["requests"] - requests

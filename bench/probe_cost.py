@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--idle", type=int, default=60)
     arguments = parser.parse_args()
     os.environ["MODELGUARD_BIN"] = arguments.bin
-    from device import Device, MANIFEST
+    from device import Device
 
     def compare(what, device, ours, theirs):
         """Both run for the same time, one after the other; each returns how many probes it made."""
@@ -142,20 +142,7 @@ def main():
         compare("two a second", device, watch, lambda blackbox: until_over(lambda: probe_slowly(blackbox)))
 
     with Device() as device:
-        folder = device.root / "etc/modelguard/models.d"
-        (folder / "digits.yaml").unlink()
-        names = [f"m{number}" for number in range(10)]
-        for name in names:
-            text = MANIFEST.format(port=device.port, **dict(device.options, period="10s", soak="100ms"))
-            text = text.replace("model: digits\n", f"model: {name}\n").replace("  protocol: oip\n", "  protocol: oip\n  model: digits\n")
-            (folder / f"{name}.yaml").write_text(text.replace("  then: {oip_repository: {}}\n", ""))
-        bundle = device.bundle("v1")
-        device.kill_server()
-        device.current = bundle  # the server serves it from the start
-        device.start_server()
-        device.start()
-        for name in names:
-            device.cli("deploy", name, bundle, "--wait", check=0)
+        names = device.serve_models(10, period="10s")
         device.kill()  # what an import leaves in the heap is not what an idle daemon holds
         device.start()
         blackbox = Blackbox(item(device))

@@ -109,6 +109,24 @@ class Device(contextlib.AbstractContextManager):
         text = MANIFEST.format(port=self.port, **dict(self.options, **changes))
         (self.root / "etc/modelguard/models.d/digits.yaml").write_text(text)
 
+    def serve_models(self, count, period):
+        """Starts the daemon with `count` models in place of the one, all known-good and on one server; returns their names."""
+        folder = self.root / "etc/modelguard/models.d"
+        (folder / "digits.yaml").unlink()
+        names = [f"m{number}" for number in range(count)]
+        for name in names:
+            text = MANIFEST.format(port=self.port, **dict(self.options, period=period, soak="100ms"))
+            text = text.replace("model: digits\n", f"model: {name}\n").replace("  protocol: oip\n", "  protocol: oip\n  model: digits\n")
+            (folder / f"{name}.yaml").write_text(text.replace("  then: {oip_repository: {}}\n", ""))
+        bundle = self.bundle("v1")
+        self.kill_server()
+        self.current = bundle  # the server serves it from the start
+        self.start_server()
+        self.start()
+        for name in names:
+            self.cli("deploy", name, bundle, "--wait", check=0)
+        return names
+
     def bundle(self, version, seed=0, **behaviour):
         """A version whose behaviour the model server takes from it; every version has other bytes."""
         folder = self.root / "bundles" / version
