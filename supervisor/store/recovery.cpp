@@ -286,7 +286,6 @@ Result<std::unique_ptr<Ledger>> Recovery::open() {
     }
     for (const std::string& why : backups_.broken)
         note(why + "; it is written anew");
-    if (loaded_.rebuilt) loaded_.blank = true;
     loaded_.backup_number = backups_.number;
     return std::unique_ptr<Ledger>(std::move(ledger_));
 }
