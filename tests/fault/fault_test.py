@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """modelguardd under faults: every file-changing system call of every operation, with every fault that can hit it.
 
-SUITE: kill (before and after each call, writes torn; then recovery), errno (each call fails once; the daemon goes on), pairs (killed in
-the operation, and again inside the recovery), power (what may be on the disk after the power went, see power.py). Default: every k-th
-state, from a seed that is printed; `--all`, or MODELGUARD_ALL=1 in the environment, takes every state. `--operation`, `--fault`,
+SUITE: kill (before and after each call, writes torn; then recovery), errno (each call fails once; the daemon goes on), errno-lasting (from
+each call on all fail for a while; the daemon comes back by itself), pairs (killed in the operation, and again inside the recovery), power
+(what may be on the disk after the power went, see power.py). Default: every k-th state, from a seed that is printed; `--all`, or MODELGUARD_ALL=1 in the environment, takes every state. `--operation`, `--fault`,
 `--at` repeat one. The daemon, the tracer and the model server are the real ones; what is looked at is in promises.py.
 Exit 1: a promise was broken.
 """
@@ -19,14 +19,14 @@ import time
 import traceback
 
 import operations
+import room
 from lab import Lab
 from runner import NOT_REACHED, Runner
 
-SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE"], "pairs": ["kill twice"],
-          "power": ["power loss"]}
-STATES = {"kill": 200, "errno": 200, "pairs": 100}  # of the default run, about
+ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE"]
+SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": ERRORS, "errno-lasting": ERRORS, "pairs": ["kill twice"], "power": ["power loss"]}
+STATES = {"kill": 200, "errno": 200, "errno-lasting": 60, "pairs": 100}  # of the default run, about
 POWER_STEP = 250  # of all variants, about half of which are equal to others
-WORKERS = 2
 MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
 
 # Broken promises that are known and not mended yet: (suite, "operation: what was wrong", what it is). They are counted apart and do not
@@ -66,9 +66,11 @@ class Crew:
     """The workers, each with a device of its own."""
 
     def __enter__(self):
+        number = room.workers()
+        self.memory = room.Watch(number)
         self.tasks, self.results = multiprocessing.Queue(), multiprocessing.Queue()
         self.enough = multiprocessing.Event()
-        self.workers = [multiprocessing.Process(target=work, args=(self.tasks, self.results, self.enough)) for _ in range(WORKERS)]
+        self.workers = [multiprocessing.Process(target=work, args=(self.tasks, self.results, self.enough)) for _ in range(number)]
         for worker in self.workers:
             worker.start()
         return self
@@ -93,6 +95,7 @@ class Crew:
             left += 1
         while left:
             result = self.results.get(timeout=600)
+            self.memory.look()
             if result == ("end",):
                 left -= 1
             else:

@@ -19,6 +19,8 @@ import tempfile
 import time
 import urllib.parse
 
+import room
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from device import BUILD, DAEMON, Device, UnixConnection  # noqa: E402
 
@@ -55,8 +57,9 @@ class Lab(Device):
         self.starts = pathlib.Path(str(self.root) + ".starts")
         self.starts.mkdir()
         self.own = tempfile.TemporaryDirectory(prefix="mg-fault-", dir="/tmp")  # 90 MB with symbols: not in memory
-        self.binary = pathlib.Path(self.own.name) / "modelguardd"  # a copy: a build that goes on must not change what is tested
-        shutil.copy2(os.environ.get("MODELGUARD_DAEMON", DAEMON), self.binary)
+        # Copies: a build that goes on must not change what is tested.
+        self.binary = pathlib.Path(shutil.copy2(os.environ.get("MODELGUARD_DAEMON", DAEMON), pathlib.Path(self.own.name) / "modelguardd"))
+        self.tracer = pathlib.Path(shutil.copy2(TRACER, self.own.name))
         self.report_file = self.starts / "report.json"
         self.log_file = self.starts / "oplog"
         self.errors = b""
@@ -80,6 +83,7 @@ class Lab(Device):
     # ---- start states ------------------------------------------------------------------------------------------
 
     def save(self, name):
+        room.demand_small(self.root / "var")
         subprocess.run(["cp", "-a", self.root / "var", self.starts / name], check=True)
 
     def restore(self, name):
@@ -87,6 +91,7 @@ class Lab(Device):
         self.halt()
         subprocess.run(["rm", "-rf", self.root / "var", self.root / "run"], check=True)
         if name and (self.starts / name).exists():
+            room.demand_small(self.starts / name)
             subprocess.run(["cp", "-a", self.starts / name, self.root / "var"], check=True)
 
     def serve_current(self, sticky=None, **asked):
@@ -108,7 +113,7 @@ class Lab(Device):
         command = [binary or self.binary, "--root", self.root]
         self.traced = bool(trace)
         if trace:
-            command = [TRACER, "--state", self.state, "--allow", self.root / "run", "--report", self.report_file, *map(str, trace), "--", *command]
+            command = [self.tracer, "--state", self.state, "--allow", self.root / "run", "--report", self.report_file, *map(str, trace), "--", *command]
         self.report_file.unlink(missing_ok=True)
         self.errors = b""
         self.daemon = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)
@@ -134,6 +139,15 @@ class Lab(Device):
         self.read_errors(lambda: False, seconds)
         return self.daemon.poll() is not None
 
+    def wait_until(self, condition, patience):
+        """Looks at each message of the daemon and in between; returns whether the condition was met before this time or its end."""
+        deadline = time.monotonic() + patience
+        while not condition():
+            if time.monotonic() > deadline or self.daemon.poll() is not None:
+                return False
+            self.read_errors(lambda: False, 0.05)
+        return True
+
     def halt(self):
         """Ends the daemon at once, its children with it."""
         if self.daemon is None:
@@ -156,7 +170,7 @@ class Lab(Device):
         self.daemon.send_signal(signal.SIGUSR1)
 
     def mark(self):
-        """A mark in the log of operations; with a lasting fault: its end."""
+        """A mark in the log of operations."""
         self.daemon.send_signal(signal.SIGUSR2)
 
     # ---- requests ------------------------------------------------------------------------------------------------
@@ -192,6 +206,16 @@ class Lab(Device):
         seen = self.model()["current"]["digest"]
         return self.ask("POST", "/v1/models/digits/rollback", json.dumps({"schema": "modelguard.rollback/1", "seen_current": seen, "to": ""}))
 
+    def history(self, after=0, wait=0):
+        """Oldest first, once the ledger can be read: under a fault it may be away."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            document = self.ask("GET", "/v1/history", model="digits", after=after, wait=wait, limit=1000)[1]
+            if "items" in document:
+                return document["items"][::-1]
+            self.ended_within(0.05)
+        raise Wrong(f"the history is not told: {document}")
+
     def end_of(self, answer):
         """The operation document once it is over."""
         status, document = answer
@@ -199,9 +223,11 @@ class Lab(Device):
             return document
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            document = self.ask("GET", f"/v1/operations/{document['id']}", wait=5)[1]
-            if document["status"] != "running":
-                return document
+            asked = self.ask("GET", f"/v1/operations/{document['id']}", wait=5)[1]
+            if "status" not in asked:
+                self.ended_within(0.05)  # its ledger is away
+            elif asked["status"] != "running":
+                return asked
         raise Wrong(f"operation does not end: {document}")
 
     def at_rest(self, wanted=lambda model: True, patience=PATIENCE):
@@ -213,7 +239,7 @@ class Lab(Device):
             if model["phase"] in REST and not model.get("candidate") and wanted(model):
                 self.decisions = self.history()
                 return model
-            for item in self.get("/v1/history", model="digits", after=last, wait=1, limit=1000)["items"]:
+            for item in self.history(last, wait=1):
                 last = max(last, item["number"])
         raise Wrong(f"not at rest within {patience:.0f} s: {json.dumps(model)[:600]}\n{self.errors.decode()[-1500:]}")
 

@@ -6,6 +6,7 @@ before the fault: an answered one must be carried out, one that was not may or m
 import dataclasses
 import typing
 
+import other_release
 from lab import ANOTHER_BOOT, Wrong
 
 WRONG = dict(mode="wrong_label")
@@ -27,9 +28,11 @@ class Operation:
     sticky: dict = None  # how the model server misbehaves from the beginning
     fresh: bool = False  # counted from the first system call of the daemon
     boot_id: str = None  # of the daemon that is counted and of those after it
+    first: typing.Callable = None  # on the running daemon, before anything is counted
     late: dict = None  # how it misbehaves from when the operation begins
     damaged: tuple = ()  # labels of versions whose files were damaged beforehand
     wanted: typing.Callable = None  # what rest must look like beyond being rest
+    at_last: typing.Callable = None  # what else is to hold after the recovery; may end the daemon
 
     def right_ends(self, acked):
         return self.ends[min(len(acked), len(self.ends) - 1)]
@@ -102,6 +105,47 @@ def nothing(lab, acked, refusals):
     lab.at_rest()
 
 
+KEPT = 8 + 3  # known-good versions, and those that nobody needs
+GENERATIONS = [f"v{number}" for number in range(1, KEPT + 3)]
+
+
+def is_collected(lab):
+    return len(list((lab.models / "versions").iterdir())) == KEPT and not list((lab.state / "staging").iterdir())
+
+
+def wait_for_collection(lab, acked, refusals):
+    lab.wait_until(lambda: is_collected(lab), 2.5)  # a second after the last decision; where it failed it is made good later
+
+
+def check_collected(lab):
+    """After one more version the store holds what is kept, as the API lists it, and nothing besides."""
+    install(lab, "last")
+    in_time = lab.wait_until(lambda: is_collected(lab), 5)
+    held = {path.name.replace("-", ":") for path in (lab.models / "versions").iterdir()}
+    listed = {item["digest"] for item in lab.ask("GET", "/v1/models/digits/versions")[1]["items"]}
+    left = [path.name for path in (lab.state / "staging").iterdir()]
+    if not in_time or held != listed:
+        names = [sorted(map(lab.name_of, digests)) for digests in (held, listed)]
+        raise Wrong(f"not collected: {KEPT} are kept, the store holds {names[0]}, listed are {names[1]}, in staging: {left}")
+
+
+def from_release(change, *labels):
+    """The ledger of another release."""
+    def start(lab):
+        install(lab, *labels)
+        lab.ended_within(0.25)  # state.bak follows
+        lab.halt()
+        change(lab.state)
+    return start
+
+
+def check_left_alone(lab):
+    lab.halt()
+    lost = other_release.lost_of_newer(lab.state)
+    if lost:
+        raise Wrong(f"of a newer release, not left alone: {', '.join(lost)}")
+
+
 OPERATIONS = [
     Operation("first install", None, deploying("v1"), fresh=True,
               ends=[{end(None, phase="empty"), end("v1")}, {end("v1")}]),
@@ -124,6 +168,12 @@ OPERATIONS = [
                     {end("v1", phase="degraded"), end("v1", phase="held")}]),
     Operation("recovery after reboot", die_in_bad_trial, nothing, fresh=True, boot_id=ANOTHER_BOOT, good=("v1",),
               ends=[{end("v1", "bad")}]),
+    Operation("garbage collection", lambda lab: install(lab, *GENERATIONS[:-1]), wait_for_collection, good=tuple(GENERATIONS[-8:]),
+              first=lambda lab: install(lab, GENERATIONS[-1]), ends=[{end(GENERATIONS[-1])}], at_last=check_collected),
+    Operation("from an older release", from_release(other_release.as_older, "v1", "v2"), deploying("v3"), good=("v1", "v2"), fresh=True,
+              ends=[{end("v2"), end("v3")}, {end("v3")}]),
+    Operation("from a newer release", from_release(other_release.as_newer, "v1", "v2"), rolling_back, good=("v1", "v2"), fresh=True,
+              ends=[{end("v2"), end("v1", "v2")}, {end("v1", "v2")}], at_last=check_left_alone),
 ]
 
 

@@ -1,9 +1,11 @@
 """What must be true of a device, looked at from outside: on disk at any instant, and once the daemon is at rest."""
 import hashlib
 import os
+import time
 
 from lab import Wrong, digest_of
 
+REMOVED_WITHIN = 5.0  # seconds: rubbish may be removed beside everything else
 ENDS = {"accepted", "rejected", "undecided", "superseded"}
 
 
@@ -83,8 +85,8 @@ def check_rest(lab, operation, acked, ends=None, clean=True):
     serving = lab.serving()
     demand(serving == current, f"current is {current}, {serving} is served")
     check_story(lab)
-    left = list((lab.state / "staging").iterdir())
-    demand(not left or not clean, f"left behind in staging: {[path.name for path in left]}")
+    if clean and not lab.wait_until(lambda: not any((lab.state / "staging").iterdir()), REMOVED_WITHIN):
+        raise Wrong(f"left behind in staging: {[path.name for path in (lab.state / 'staging').iterdir()]}")
     broken = [path.name for path in lab.state.iterdir() if "broken" in path.name]
     demand(not broken, f"the ledger was taken for damaged: {broken}")
     inside = sorted(path.name for path in lab.root.iterdir())
@@ -96,9 +98,13 @@ def check_outside(report):
     demand(not report["outside"], f"changed outside of the state directory: {report['outside'][:5]}")
 
 
-def check_not_wedged(lab, label="later"):
-    """A good version that is deployed afterwards is accepted."""
-    document = lab.end_of(lab.deploy(label))
+def check_not_wedged(lab, label="later", patience=0.0):
+    """A good version that is deployed afterwards is accepted; `patience`: the request itself may be refused for so long."""
+    answer = lab.deploy(label)
+    deadline = time.monotonic() + patience
+    while answer[0] != 202 and time.monotonic() < deadline and not lab.ended_within(0.1):
+        answer = lab.deploy(label)
+    document = lab.end_of(answer)
     demand(document.get("status") == "done", f"a later deploy ends with {document}")
     model = lab.at_rest()
     demand(model["current"] and model["current"]["label"] == label, f"after a later deploy current is {model['current']}")

@@ -1,4 +1,5 @@
 """Runs one fault state after the other on one device: the start, the fault, the way back, what is promised."""
+import dataclasses
 import itertools
 import random
 import time
@@ -13,6 +14,8 @@ REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/outpu
            "EMFILE": ["any open files", "descriptors"]}
 GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
 NOT_REACHED = "not reached"
+LASTS_MS = 1300  # the ledger is tried again after 1 s, so that this fails as well
+COMES_BACK = 5.0  # seconds
 THIRD_BOOT = ANOTHER_BOOT[:-1] + "2"
 
 
@@ -36,6 +39,8 @@ class Runner:
         if not operation.fresh:
             promises.demand(ready, f"the daemon does not start: {lab.errors.decode()}")
             lab.at_rest()
+            if operation.first:
+                operation.first(lab)
             lab.count_from_here()
             look()
         return ready
@@ -57,60 +62,67 @@ class Runner:
         self.lab.halt()
         return self.lab.report()["counts"]
 
-    def recovered(self, operation, acked, thorough, boot_id=None, ends=None):
+    def struck(self, operation, fault, at):
+        """The operation until the fault ends the daemon: (what was hit, or nothing, which requests had been answered)."""
+        acked = []
+        if self.begin(operation, ["--do", fault, "--at", at]):
+            self.act(operation, acked, [])
+            self.lab.ended_within(0.4)
+        return self.stop(), acked
+
+    def stop(self):
+        """Ends the daemon; what the fault hit, or nothing."""
+        self.lab.halt()
+        report = self.lab.report()
+        promises.check_outside(report)
+        return report["hit"]
+
+    def come_back(self, operation, acked, thorough, boot_id=None, ends=None):
+        """The next start, and everything that is promised from before it until rest."""
         lab = self.lab
+        promises.check_disk(lab, operation)
         promises.demand(lab.launch(boot_id=boot_id or operation.boot_id), f"the daemon does not start again: {lab.errors.decode()}")
         promises.check_rest(lab, operation, acked, ends)
         if thorough:
-            if operation.sticky or operation.late:
-                lab.control(mode="ok", sticks_to=None)
+            self.behave(operation)
             promises.check_not_wedged(lab)
+        if operation.at_last:
+            operation.at_last(lab)
         lab.halt()
 
-    def kill(self, operation, fault, at, thorough):
-        lab = self.lab
-        acked, refusals = [], []
-        if self.begin(operation, ["--do", fault, "--at", at]):
-            self.act(operation, acked, refusals)
-            lab.ended_within(0.4)
-        lab.halt()
-        report = lab.report()
-        promises.check_outside(report)
-        if not report["hit"]:
+    def behave(self, operation):
+        if operation.sticky or operation.late:
+            self.lab.control(mode="ok", sticks_to=None)
+
+    def ended(self, operation, hit, acked, thorough):
+        """The end of each state: what was hit, once the way back has been gone."""
+        if not hit:
             return NOT_REACHED
-        promises.check_disk(lab, operation)
-        self.recovered(operation, acked, thorough)
-        return report["hit"]
+        self.come_back(operation, acked, thorough)
+        return hit
+
+    def kill(self, operation, fault, at, thorough):
+        hit, acked = self.struck(operation, fault, at)
+        return self.ended(operation, hit, acked, thorough)
 
     def pairs(self, operation, fault, at, thorough):
         lab = self.lab
-        first, second = at
-        acked = []
-        if self.begin(operation, ["--do", "kill-after", "--at", first]):
-            self.act(operation, acked, [])
-            lab.ended_within(0.4)
-        lab.halt()
-        hit = lab.report()["hit"]
+        hit, acked = self.struck(operation, "kill-after", at[0])
         if not hit:
             return NOT_REACHED
-        if lab.launch(["--do", "kill-before", "--at", second], operation.boot_id):
+        if lab.launch(["--do", "kill-before", "--at", at[1]], operation.boot_id):
             try:
                 lab.at_rest(operation.wanted or (lambda model: True))
             except OSError:
                 pass
             lab.ended_within(0.3)
-        lab.halt()
-        again = lab.report()["hit"]
-        if not again:
-            return NOT_REACHED
-        promises.check_disk(lab, operation)
-        self.recovered(operation, acked, thorough)
-        return f"{hit}; then {again}"
+        again = self.stop()
+        return self.ended(operation, again and f"{hit}; then {again}", acked, thorough)
 
-    def errno(self, operation, fault, at, thorough):
+    def errno(self, operation, fault, at, thorough, lasting=()):
         lab = self.lab
         acked, refusals = [], []
-        ready = self.begin(operation, ["--do", fault, "--at", at])
+        ready = self.begin(operation, ["--do", fault, "--at", at, *lasting])
         if ready:
             self.act(operation, acked, refusals)
             promises.demand(lab.daemon and lab.daemon.poll() is None, f"the daemon ended: {lab.errors.decode()[-800:]}")
@@ -123,17 +135,17 @@ class Runner:
                 promises.demand(any(word in told for word in REASONS[fault]), f"ends with {found} without the reason: {told}")
                 acked = []
             lab.ended_within(0.15)
+            if lasting:
+                self.behave(operation)
+                promises.check_not_wedged(lab, patience=COMES_BACK)
+                operation = dataclasses.replace(operation, ends=[{("steady", "later", found[2])}], wanted=None)
         else:  # it could not start, and said so
             promises.demand(operation.fresh, "the daemon did not start")
             promises.demand(any(word in lab.errors.decode() for word in REASONS[fault] + GONE), f"ended without the reason: {lab.errors.decode()}")
-        lab.halt()
-        report = lab.report()
-        promises.check_outside(report)
-        if not report["hit"]:
-            return NOT_REACHED
-        promises.check_disk(lab, operation)
-        self.recovered(operation, acked, thorough)
-        return report["hit"]
+        return self.ended(operation, self.stop(), acked, thorough)
+
+    def errno_lasting(self, operation, fault, at, thorough):
+        return self.errno(operation, fault, at, thorough, ["--lasting", LASTS_MS])
 
     # ---- power loss ----------------------------------------------------------------------------------------------
 
@@ -197,15 +209,14 @@ class Runner:
         lab.restore("")
         lab.state.parent.mkdir(parents=True)
         power.put(nodes, top, lab.state)
-        promises.check_disk(lab, operation)
         operations.restart_server(lab, operation)
-        self.recovered(operation, acked, thorough, THIRD_BOOT, ends)
+        self.come_back(operation, acked, thorough, THIRD_BOOT, ends)
 
     def run(self, suite, name, fault, at, thorough):
         """(what was hit, what was wrong, seconds)"""
         began = time.monotonic()
         try:
-            hit, wrong = getattr(self, suite)(operations.find(name), fault, at, thorough), None
+            hit, wrong = getattr(self, suite.replace("-", "_"))(operations.find(name), fault, at, thorough), None
         except (Wrong, OSError, AssertionError) as error:
             hit, wrong = "", f"{error}"
         except Exception:

@@ -1,15 +1,14 @@
 // fault_tracer: runs a command and lets a fault hit it, or one of its children, at a chosen file-changing system call.
 //
 //   fault_tracer --state DIR [--allow DIR] [--report FILE] [--log FILE] [--wait-for-signal]
-//                [--at N --do FAULT [--lasting]] -- COMMAND …
+//                [--at N --do FAULT [--lasting MS]] -- COMMAND …
 //
 // FAULT: kill-before, kill-after, torn (a write is cut in half, then kill); ENOSPC, EDQUOT, EIO, EROFS, EMFILE (the
 // call is not made and fails so). Only calls about files below DIR count, and of these only the ones that the fault can
-// happen to; EMFILE counts every open. --lasting: from the N-th call on, until SIGUSR2. SIGUSR1: counting begins here
-// (with
-// --wait-for-signal nothing counts before). With --log SIGUSR2 writes a mark into the log. SIGTERM: everything is
-// killed. A kill takes the whole tree of processes at once. The report: counts for each fault, what was hit, and calls
-// that changed something outside DIR and the allowed directory.
+// happen to; EMFILE counts every open. --lasting: from the N-th call on all of them fail for so many milliseconds.
+// SIGUSR1: counting begins here (with --wait-for-signal nothing counts before). With --log SIGUSR2 writes a mark into
+// the log. SIGTERM: everything is killed. A kill takes the whole tree of processes at once. The report: counts for each
+// fault, what was hit, and calls that changed something outside DIR and the allowed directory.
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -26,6 +25,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
@@ -43,12 +43,13 @@ namespace {
 
 using namespace modelguard::fault;
 
-volatile std::sig_atomic_t g_begin = 0, g_second = 0, g_stop = 0;
+volatile std::sig_atomic_t g_begin = 0, g_mark = 0, g_stop = 0;
 
 struct Options {
     std::string state, allow, report, log, fault;
     long at{0};
-    bool wait_for_signal{false}, lasting{false};
+    std::chrono::milliseconds lasting{0};
+    bool wait_for_signal{false};
     char** command{nullptr};
 };
 
@@ -110,7 +111,7 @@ class Tracer {
     const Options& options_;
     OpLog log_;
     bool armed_;
-    bool gone_{false};  // the lasting fault
+    std::chrono::steady_clock::time_point well_again_;  // the end of a lasting fault
     bool killed_{false};
     std::set<pid_t> processes_;
     std::map<pid_t, Running> running_;
@@ -174,9 +175,8 @@ void Tracer::take_signals() {
         armed_ = true;
         counts_ = {};
     }
-    if (g_second != 0) {
-        g_second = 0;
-        gone_ = true;
+    if (g_mark != 0) {
+        g_mark = 0;
         log_.mark();
     }
     if (g_stop != 0 && !killed_) kill_all();
@@ -212,12 +212,12 @@ void Tracer::stopped(pid_t pid, int status) {
 }
 
 bool Tracer::is_hit(const Call& call) {
+    const bool lasts = std::chrono::steady_clock::now() < well_again_;
     bool hits = false;
     for (std::size_t i = 0; i < kFaults.size(); ++i) {
         if (!kFaults[i].can_hit(call)) continue;
         ++counts_[i];
-        if (options_.fault == kFaults[i].name)
-            hits = counts_[i] == options_.at || (options_.lasting && !gone_ && counts_[i] > options_.at);
+        if (options_.fault == kFaults[i].name) hits = counts_[i] == options_.at || lasts;
     }
     return hits;
 }
@@ -246,7 +246,10 @@ void Tracer::before_call(pid_t pid) {
 
 /// Lets the fault happen; true: the process has been dealt with.
 bool Tracer::hit(pid_t pid, const Call& call) {
-    if (hit_.empty()) hit_ = call.text();
+    if (hit_.empty()) {
+        hit_ = call.text();
+        well_again_ = std::chrono::steady_clock::now() + options_.lasting;
+    }
     if (options_.fault == "kill-before") {
         kill_all();
         return true;
@@ -314,8 +317,6 @@ std::optional<Options> parse(int argc, char** argv) {
         }
         if (option == "--wait-for-signal") {
             options.wait_for_signal = true;
-        } else if (option == "--lasting") {
-            options.lasting = true;
         } else if (!has_value) {
             return std::nullopt;
         } else if (const char* value = argv[++i]; option == "--state") {
@@ -330,6 +331,8 @@ std::optional<Options> parse(int argc, char** argv) {
             options.fault = value;
         } else if (option == "--at") {
             options.at = std::strtol(value, nullptr, 10);
+        } else if (option == "--lasting") {
+            options.lasting = std::chrono::milliseconds(std::strtol(value, nullptr, 10));
         } else {
             return std::nullopt;
         }
@@ -355,7 +358,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     on_signal(SIGUSR1, [](int) { g_begin = 1; });
-    on_signal(SIGUSR2, [](int) { g_second = 1; });
+    on_signal(SIGUSR2, [](int) { g_mark = 1; });
     on_signal(SIGTERM, [](int) { g_stop = 1; });
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     Tracer tracer(*options);
