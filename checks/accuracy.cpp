@@ -9,7 +9,7 @@
 #include "checks/evidence/summary.hpp"
 #include "checks/run.hpp"
 #include "checks/score.hpp"
-#include "checks/text.hpp"
+#include "supervisor/base/text.hpp"
 
 namespace modelguard::checks {
 

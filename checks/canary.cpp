@@ -7,7 +7,7 @@
 #include <set>
 
 #include "checks/protocol/tolerant_json.hpp"
-#include "checks/text.hpp"
+#include "supervisor/base/text.hpp"
 #include "supervisor/sys/sha256.hpp"
 
 namespace modelguard::checks {

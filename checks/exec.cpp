@@ -5,7 +5,7 @@
 
 #include "checks/check.hpp"
 #include "checks/run.hpp"
-#include "checks/text.hpp"
+#include "supervisor/base/text.hpp"
 #include "supervisor/sys/process.hpp"
 
 namespace modelguard::checks {

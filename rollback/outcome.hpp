@@ -13,10 +13,6 @@ Outcome done_outcome();
 Outcome failed_outcome(std::string why);
 Outcome refused_outcome(std::string why);
 
-/// `text` as one printable line of at most `limit` bytes: white space runs become one blank, control characters go, and
-/// a cut is marked with "..." and never splits a UTF-8 character.
-std::string one_line(std::string_view text, std::size_t limit = 300);
-
 /// True where the model has no current version; then a service has nothing to serve. An unreadable link counts as "has
 /// one".
 bool has_no_current(const ServiceContext& service);

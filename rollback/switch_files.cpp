@@ -4,6 +4,7 @@
 
 #include "rollback/lists.hpp"
 #include "rollback/outcome.hpp"
+#include "supervisor/base/text.hpp"
 
 namespace modelguard::rollback {
 

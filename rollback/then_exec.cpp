@@ -2,6 +2,7 @@
 
 #include "rollback/lists.hpp"
 #include "rollback/outcome.hpp"
+#include "supervisor/base/text.hpp"
 #include "supervisor/sys/process.hpp"
 
 namespace modelguard::rollback {

@@ -6,6 +6,7 @@
 #include "rollback/lists.hpp"
 #include "rollback/outcome.hpp"
 #include "rollback/systemd_job.hpp"
+#include "supervisor/base/text.hpp"
 
 namespace modelguard::rollback {
 

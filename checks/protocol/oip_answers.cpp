@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checks/protocol/tolerant_json.hpp"
-#include "checks/text.hpp"
+#include "supervisor/base/text.hpp"
 
 namespace modelguard::checks::oip {
 namespace {

@@ -10,44 +10,15 @@ namespace modelguard::cli {
 
 namespace {
 
-struct CodePoint {
-    char32_t value{0};
-    std::size_t length{0};  // 0: not UTF-8
-};
-
-CodePoint first_code_point(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned char lead = byte(0);
-    if (lead < 0x80) return {lead, 1};
-    const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return {};
-    char32_t value = lead & (0x7Fu >> length);
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(i) & 0xC0) != 0x80) return {};
-        value = (value << 6) | (byte(i) & 0x3Fu);
-    }
-    constexpr std::array<char32_t, 5> kSmallest{0, 0, 0x80, 0x800, 0x10000};
-    const bool overlong = value < kSmallest[length];
-    if (overlong || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return {};
-    return {value, length};
-}
-
-bool is_control(char32_t c) {
-    const bool c0_c1 = c < 0x20 || (c >= 0x7F && c < 0xA0);
-    const bool line_or_paragraph = c == 0x2028 || c == 0x2029;
-    const bool bidi = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200E || c == 0x200F;
-    return c0_c1 || line_or_paragraph || bidi;
-}
-
-std::size_t columns_of(char32_t c) {
-    constexpr std::array<std::pair<char32_t, char32_t>, 8> kWide{{{0x1100, 0x115F},
-                                                                  {0x2E80, 0xA4CF},
-                                                                  {0xAC00, 0xD7A3},
-                                                                  {0xF900, 0xFAFF},
-                                                                  {0xFE30, 0xFE6F},
-                                                                  {0xFF00, 0xFF60},
-                                                                  {0x1F300, 0x1FAFF},
-                                                                  {0x20000, 0x3FFFD}}};
+std::size_t columns_of(std::uint32_t c) {
+    constexpr std::array<std::pair<std::uint32_t, std::uint32_t>, 8> kWide{{{0x1100, 0x115F},
+                                                                            {0x2E80, 0xA4CF},
+                                                                            {0xAC00, 0xD7A3},
+                                                                            {0xF900, 0xFAFF},
+                                                                            {0xFE30, 0xFE6F},
+                                                                            {0xFF00, 0xFF60},
+                                                                            {0x1F300, 0x1FAFF},
+                                                                            {0x20000, 0x3FFFD}}};
     return std::ranges::any_of(kWide, [c](const auto& range) { return c >= range.first && c <= range.second; }) ? 2 : 1;
 }
 
@@ -81,39 +52,17 @@ std::string styled(std::string_view text, Style style, bool colour) {
     return std::string("\x1b[") + code + "m" + std::string(text) + "\x1b[0m";
 }
 
-std::string printable(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    while (!text.empty()) {
-        const CodePoint c = first_code_point(text);
-        const std::size_t length = std::max<std::size_t>(c.length, 1);
-        if (c.length == 0)
-            out += formatted("\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(text[0])));
-        else if (c.value == '\n')
-            out += "\\n";
-        else if (c.value == '\t')
-            out += "\\t";
-        else if (is_control(c.value))
-            out += formatted(c.value < 0x80 ? "\\x%02x" : "\\u%04x", static_cast<unsigned>(c.value));
-        else
-            out += text.substr(0, length);
-        text.remove_prefix(length);
-    }
-    return out;
-}
-
 std::string printable_json(std::string_view json) {
     std::string out;
     out.reserve(json.size());
     while (!json.empty()) {
-        const CodePoint c = first_code_point(json);
-        const std::size_t length = std::max<std::size_t>(c.length, 1);
+        const CodePoint c = next_code_point(json);
         // Below 0x20 stands only white space between the tokens of valid JSON.
-        if (c.length != 0 && c.value >= 0x20 && is_control(c.value))
-            out += formatted("\\u%04x", static_cast<unsigned>(c.value));
+        if (c.valid && c.value >= 0x20 && (is_control(c.value) || hidden_kind(c.value) != nullptr))
+            out += formatted("\\u%04x", c.value);
         else
-            out += json.substr(0, length);
-        json.remove_prefix(length);
+            out += json.substr(0, c.length);
+        json.remove_prefix(c.length);
     }
     return out;
 }
@@ -121,9 +70,9 @@ std::string printable_json(std::string_view json) {
 std::size_t width_of(std::string_view text) {
     std::size_t width = 0;
     while (!text.empty()) {
-        const CodePoint c = first_code_point(text);
-        width += c.length == 0 ? 1 : columns_of(c.value);
-        text.remove_prefix(std::max<std::size_t>(c.length, 1));
+        const CodePoint c = next_code_point(text);
+        width += c.valid ? columns_of(c.value) : 1;
+        text.remove_prefix(c.length);
     }
     return width;
 }
@@ -134,12 +83,12 @@ std::string cut_to(std::string_view text, std::size_t width) {
     std::string out;
     std::size_t used = 0;
     while (!text.empty()) {
-        const CodePoint c = first_code_point(text);
-        const std::size_t columns = c.length == 0 ? 1 : columns_of(c.value);
+        const CodePoint c = next_code_point(text);
+        const std::size_t columns = c.valid ? columns_of(c.value) : 1;
         if (used + columns + kMark.size() > width) break;
         used += columns;
-        out += text.substr(0, std::max<std::size_t>(c.length, 1));
-        text.remove_prefix(std::max<std::size_t>(c.length, 1));
+        out += text.substr(0, c.length);
+        text.remove_prefix(c.length);
     }
     return out.append(kMark.substr(0, width));
 }
@@ -161,7 +110,7 @@ std::string wrapped(std::string_view text, std::size_t indent) {
         while (width_of(word) > room) {  // a path or a digest that no line holds
             std::size_t taken = 0;
             while (width_of(line) < room - 1) {
-                const std::size_t length = std::max<std::size_t>(first_code_point(word.substr(taken)).length, 1);
+                const std::size_t length = next_code_point(word.substr(taken)).length;
                 line += word.substr(taken, length);
                 taken += length;
             }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/base/time.hpp"
 
 namespace modelguard::cli {
@@ -17,11 +18,8 @@ enum class Style { plain, good, bad, busy, strong, faint };
 /// Wraps `text` in the escape codes of a style; as it is where `colour` is false.
 std::string styled(std::string_view text, Style style, bool colour);
 
-/// Every control character (C0, DEL, C1, and the bidirectional overrides) and every byte that is not UTF-8 as a visible
-/// escape: names and reasons come from bundles and scripts, and must not drive the terminal.
-std::string printable(std::string_view text);
-/// The same for a JSON text, where only DEL, C1 and the overrides can stand raw: they become \u escapes, so it stays
-/// the same JSON.
+/// JSON text with what printable() escapes and valid JSON can hold raw (DEL, C1, hidden characters) as \u escapes, so
+/// that it stays the same JSON.
 std::string printable_json(std::string_view json);
 
 /// Columns that printable text takes.

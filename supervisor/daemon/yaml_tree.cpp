@@ -9,7 +9,7 @@
 #include <exception>
 #include <sstream>
 
-#include "checks/text.hpp"
+#include "supervisor/base/text.hpp"
 #include "supervisor/daemon/plain_text.hpp"
 
 namespace modelguard::daemon {
@@ -231,7 +231,7 @@ void parse_events(std::string_view text, TreeBuilder& builder, FindingSink& sink
         return;  // the builder has said why
     } catch (const YAML::Exception& exception) {
         // It quotes single bytes of the file: half of a character, or a line break after a backslash.
-        sink.error(line_of(exception.mark), "", "not YAML: " + checks::plain_line(exception.msg));
+        sink.error(line_of(exception.mark), "", "not YAML: " + plain_line(exception.msg));
     } catch (const std::exception& exception) {
         sink.error(0, "", std::string("cannot be read as YAML: ") + exception.what());
     }

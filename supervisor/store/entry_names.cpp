@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/tree.hpp"
 
 namespace modelguard::store {
@@ -28,17 +29,13 @@ constexpr std::array<Range, 7> kCombining{{{0x0300, 0x036f},
 // Letters whose normal form is another letter (Kelvin, Angstrom, Ohm, compatibility ideographs): twins of the plain
 // ones.
 constexpr std::array<Range, 4> kSingletons{{{0x2126, 0x2126}, {0x212a, 0x212b}, {0xf900, 0xfaff}, {0x2f800, 0x2fa1f}}};
-// Zero width, direction marks, line and paragraph separator, byte order mark, tags.
-constexpr std::array<Range, 6> kDeceptive{
-    {{0x00ad, 0x00ad}, {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xe0000, 0xe0fff}}};
-
 template <std::size_t count>
 bool any_holds(const std::array<Range, count>& ranges, std::uint32_t value) {
     return std::ranges::any_of(ranges, [value](const Range& range) { return range.holds(value); });
 }
 
 std::unexpected<Error> refuse(std::string_view path, std::string_view why) {
-    return fail(ErrorKind::invalid_config, "entry '" + printable(path) + "': " + std::string(why));
+    return fail(ErrorKind::invalid_config, "entry '" + printable_name(path) + "': " + std::string(why));
 }
 
 std::string folded(std::string_view path) {
@@ -51,10 +48,9 @@ Result<void> check_characters(std::string_view path) {
     for (std::size_t at = 0; at < path.size();) {
         const CodePoint point = next_code_point(path.substr(at));
         if (!point.valid) return refuse(path, "the name is not UTF-8");
-        if (point.value < 0x20 || (point.value >= 0x7f && point.value < 0xa0))
-            return refuse(path, "control character in the name");
+        if (is_control(point.value)) return refuse(path, "control character in the name");
         if (point.value == '\\') return refuse(path, "backslash in the name");
-        if (is_deceptive(point.value)) return refuse(path, "invisible character in the name");
+        if (hidden_kind(point.value) != nullptr) return refuse(path, "invisible character in the name");
         if (any_holds(kCombining, point.value) || any_holds(kSingletons, point.value))
             return refuse(path, "combining character in the name; only precomposed names (NFC) are taken");
         at += point.length;
@@ -63,26 +59,6 @@ Result<void> check_characters(std::string_view path) {
 }
 
 }  // namespace
-
-CodePoint next_code_point(std::string_view text) {
-    const auto byte = [&](std::size_t at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
-    const std::uint32_t first = byte(0);
-    if (first < 0x80) return {first, 1, true};
-    const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || text.size() < length) return {};
-    std::uint32_t value = first & (0xffu >> (length + 1));
-    for (std::size_t at = 1; at < length; ++at) {
-        if ((byte(at) & 0xc0) != 0x80) return {};
-        value = (value << 6) | (byte(at) & 0x3f);
-    }
-    constexpr std::array<std::uint32_t, 5> kSmallest{0, 0, 0x80, 0x800,
-                                                     0x10000};  // shorter forms exist below: overlong
-    const bool surrogate = value >= 0xd800 && value <= 0xdfff;
-    if (value < kSmallest[length] || value > 0x10ffff || surrogate) return {};
-    return {value, length, true};
-}
-
-bool is_deceptive(std::uint32_t code_point) { return any_holds(kDeceptive, code_point); }
 
 Result<std::string> clean_entry_path(std::string_view raw, std::size_t max_path, std::size_t max_depth) {
     if (raw.empty()) return refuse(raw, "no name");
@@ -116,7 +92,7 @@ Result<void> EntryNames::add(const std::string& path, Kind kind) {
         return {};
     }
     Entry& known = at->second;
-    if (known.path != path) return refuse(path, "differs only in case from '" + printable(known.path) + "'");
+    if (known.path != path) return refuse(path, "differs only in case from '" + printable_name(known.path) + "'");
     if (kind == Kind::implied_directory) {
         if (known.kind == Kind::file) return refuse(path, "is a file, and a directory for another entry");
         return {};

@@ -12,16 +12,6 @@
 
 namespace modelguard::store {
 
-/// The first code point of a text that is not empty; where `valid` is false, `length` is 1 and `value` means nothing.
-struct CodePoint {
-    std::uint32_t value{0};
-    std::size_t length{1};
-    bool valid{false};
-};
-CodePoint next_code_point(std::string_view text);
-/// Invisible characters and those that change the direction of writing: two names with them look alike.
-bool is_deceptive(std::uint32_t code_point);
-
 /// The path of a tar entry without leading "./" and trailing "/"; empty for the root itself. invalid_config for
 /// absolute and dotted paths, backslashes, control and invisible characters, what is not UTF-8, combining characters
 /// (only precomposed names are taken, so that two spellings of one name cannot differ), over-long and too deeply nested

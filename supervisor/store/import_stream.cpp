@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/entry_names.hpp"
 #include "supervisor/store/tar_stream.hpp"
 #include "supervisor/store/tree.hpp"
@@ -24,7 +25,7 @@ namespace {
 constexpr std::uint64_t kChunk = 8u << 20;
 
 std::unexpected<Error> refuse(std::string_view path, std::string_view why) {
-    return fail(ErrorKind::invalid_config, "entry '" + printable(path) + "': " + std::string(why));
+    return fail(ErrorKind::invalid_config, "entry '" + printable_name(path) + "': " + std::string(why));
 }
 
 /// Writes below one directory by descriptors only: every component is opened with O_NOFOLLOW.
@@ -64,9 +65,9 @@ Result<int> TreeWriter::parent_of(const std::string& path) {
         if (::mkdirat(above, component.c_str(), 0700) == 0)
             directories_.emplace_back(wanted.substr(0, end));
         else if (errno != EEXIST)
-            return fail_errno("make directory for '" + printable(path) + "'", errno);
+            return fail_errno("make directory for '" + printable_name(path) + "'", errno);
         sys::Fd next(::openat(above, component.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        if (!next) return fail_errno("open directory for '" + printable(path) + "'", errno);
+        if (!next) return fail_errno("open directory for '" + printable_name(path) + "'", errno);
         at = std::move(next);
         begin = end + 1;
     }
@@ -85,7 +86,7 @@ Result<sys::Fd> TreeWriter::create_file(const std::string& path) {
     MG_TRY(const int parent, parent_of(path));
     const std::string name(std::string_view(path).substr(parent_path(path).empty() ? 0 : parent_path(path).size() + 1));
     sys::Fd file(::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file) return fail_errno("create '" + printable(path) + "'", errno);
+    if (!file) return fail_errno("create '" + printable_name(path) + "'", errno);
     return file;
 }
 
@@ -94,9 +95,9 @@ Result<void> TreeWriter::finish() {
     std::ranges::sort(directories_, std::greater<>());
     for (const std::string& path : directories_) {
         const sys::Fd directory(::openat(root_.get(), path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        if (!directory) return fail_errno("open '" + printable(path) + "'", errno);
-        if (::fchmod(directory.get(), 0555) != 0) return fail_errno("chmod '" + printable(path) + "'", errno);
-        if (::fsync(directory.get()) != 0) return fail_errno("fsync '" + printable(path) + "'", errno);
+        if (!directory) return fail_errno("open '" + printable_name(path) + "'", errno);
+        if (::fchmod(directory.get(), 0555) != 0) return fail_errno("chmod '" + printable_name(path) + "'", errno);
+        if (::fsync(directory.get()) != 0) return fail_errno("fsync '" + printable_name(path) + "'", errno);
     }
     if (::fsync(root_.get()) != 0) return fail_errno("fsync the new version", errno);
     return {};
@@ -130,7 +131,7 @@ class ImportRun {
 Result<void> ImportRun::check_space(std::uint64_t needed, const std::string& path) const {
     MG_TRY(const std::uint64_t available, sys::free_bytes(tree_));
     if (available >= needed && available - needed >= limits_.reserve_bytes) return {};
-    const std::string what = "entry '" + printable(path) + "': no space: " + std::to_string(needed) +
+    const std::string what = "entry '" + printable_name(path) + "': no space: " + std::to_string(needed) +
                              " bytes more are needed, " + std::to_string(available) + " are free, and " +
                              std::to_string(limits_.reserve_bytes) + " stay reserved";
     return std::unexpected(Error{ErrorKind::io, what, ENOSPC});
@@ -141,7 +142,7 @@ Result<void> ImportRun::write_block(const sys::Fd& file, const std::string& path
     for (std::size_t left = block.size; left > 0;) {
         const ssize_t count = ::write(file.get(), bytes, left);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return fail_errno("write '" + printable(path) + "'", errno);
+        if (count < 0) return fail_errno("write '" + printable_name(path) + "'", errno);
         bytes += count;
         left -= static_cast<std::size_t>(count);
     }
@@ -191,10 +192,10 @@ Result<void> ImportRun::take_file(archive_entry* entry, const std::string& path)
     MG_CHECK(copy_content(file, path, size, sum));
     const bool executable = (archive_entry_mode(entry) & 0111) != 0;
     if (::fchmod(file.get(), executable ? 0555 : 0444) != 0)
-        return fail_errno("chmod '" + printable(path) + "'", errno);
-    if (::fsync(file.get()) != 0) return fail_errno("fsync '" + printable(path) + "'", errno);
+        return fail_errno("chmod '" + printable_name(path) + "'", errno);
+    if (::fsync(file.get()) != 0) return fail_errno("fsync '" + printable_name(path) + "'", errno);
     struct stat status{};
-    if (::fstat(file.get(), &status) != 0) return fail_errno("stat '" + printable(path) + "'", errno);
+    if (::fstat(file.get(), &status) != 0) return fail_errno("stat '" + printable_name(path) + "'", errno);
     lines_.push_back({path, executable, size, sum.finish_hex()});
     stamps_.push_back(stamp_of(path, status));
     bytes_ += size;
@@ -205,7 +206,7 @@ Result<void> ImportRun::take_entry(archive_entry* entry) {
     const char* raw = archive_entry_pathname(entry);
     MG_TRY(const std::string path, clean_entry_path(raw ? raw : "", limits_.max_path, limits_.max_depth));
     if (const char* target = archive_entry_hardlink(entry))
-        return refuse(path, "hard link to '" + printable(target) + "'");
+        return refuse(path, "hard link to '" + printable_name(target) + "'");
     switch (archive_entry_filetype(entry)) {
         case AE_IFREG:
             if (path.empty()) return refuse(raw, "no name");

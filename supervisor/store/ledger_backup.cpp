@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/json_fields.hpp"
 #include "supervisor/store/ledger_tables.hpp"
 #include "supervisor/store/sqlite_ledger.hpp"
@@ -211,7 +212,7 @@ Backups read_ledger_backups(const sys::Path& directory) {
         auto one = read_one(directory / name, number);
         if (!one) {
             if (one.error().kind != ErrorKind::not_found)
-                backups.broken.push_back(std::string(name) + ": " + printable(one.error().what));
+                backups.broken.push_back(std::string(name) + ": " + printable_name(one.error().what));
             continue;
         }
         backups.number = std::max(backups.number, number);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/ledger_tables.hpp"
 #include "supervisor/store/sqlite_ledger.hpp"
 #include "supervisor/store/tree.hpp"
@@ -77,7 +78,8 @@ Result<void> SqliteLedger::check_identity(Loaded& loaded) {
     MG_TRY(Cursor check, database_->query("PRAGMA quick_check(1)", {}));
     MG_TRY(const bool answered, check.next());
     if (!answered || check.text(0) != "ok")
-        return fail(ErrorKind::malformed_reply, "quick_check: " + printable(answered ? check.text(0) : "no answer"));
+        return fail(ErrorKind::malformed_reply,
+                    "quick_check: " + printable_name(answered ? check.text(0) : "no answer"));
     return {};
 }
 
@@ -92,7 +94,7 @@ Result<void> SqliteLedger::load_state(Loaded& loaded) {
         if (!more) break;
         const std::string key(rows.text(0));
         const std::string json(rows.text(1));
-        if (!rows.is_intact("state")) return damaged("row '" + printable(key) + "' is damaged");
+        if (!rows.is_intact("state")) return damaged("row '" + printable_name(key) + "' is damaged");
         std::vector<std::string> notes;
         if (key == tables::kOsKey) {
             MG_TRY(loaded.state.os, os_state_from_json(json, notes));
@@ -110,7 +112,7 @@ Result<void> SqliteLedger::load_state(Loaded& loaded) {
             for (std::string& note : notes)
                 note.insert(0, "model " + model + ": ");
         } else {
-            loaded.notes.push_back("state: unknown row '" + printable(key) + "'; left alone");
+            loaded.notes.push_back("state: unknown row '" + printable_name(key) + "'; left alone");
             continue;
         }
         loaded.notes.insert(loaded.notes.end(), notes.begin(), notes.end());
@@ -178,12 +180,13 @@ Result<void> SqliteLedger::load_table(const TableLoader& loader, Loaded& loaded)
                 key.emplace_back(rows.text(column));
         }
     }
+    if (!damaged.empty() && loader.table == std::string_view("versions")) loaded.versions_lost = true;
     for (const auto& key : damaged) {
         Row parameters;
         std::string shown;
         for (const std::string& part : key) {
             parameters.text(part);
-            shown += (shown.empty() ? "" : ", ") + printable(part);
+            shown += (shown.empty() ? "" : ", ") + printable_name(part);
         }
         loaded.notes.push_back(std::string(loader.table) + ": row (" + shown + ") was damaged and is dropped");
         MG_CHECK(database_->execute(loader.erase, parameters));
@@ -199,7 +202,11 @@ Result<void> SqliteLedger::load_tables(Loaded& loaded) {
          [&](const Cursor& row) { loaded.manifests.push_back(tables::read_manifest(row, loaded.notes)); }},
         {"versions", tables::kSelectVersions, "DELETE FROM versions WHERE model=? AND digest=?", 2,
          [&](const Cursor& row) {
-             if (auto version = tables::read_version(row, loaded.notes)) loaded.versions.push_back(std::move(*version));
+             auto version = tables::read_version(row, loaded.notes);
+             if (version)
+                 loaded.versions.push_back(std::move(*version));
+             else
+                 loaded.versions_unread = true;
          }},
         {"timers", tables::kSelectTimers, "DELETE FROM timers WHERE model=? AND timer=?", 2,
          [&](const Cursor& row) {

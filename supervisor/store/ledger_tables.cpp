@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/tree.hpp"
 #include "supervisor/store/version_json.hpp"
 
@@ -199,7 +200,7 @@ StoredManifest read_manifest(const Cursor& row, std::vector<std::string>& notes)
     if (const auto origin = core::from_word<core::Origin>(row.text(5)))
         manifest.origin = *origin;
     else  // applied: it stays until somebody removes it, whatever becomes of where it came from
-        notes.push_back("manifest of " + manifest.model + ": unknown origin '" + printable(row.text(5)) +
+        notes.push_back("manifest of " + manifest.model + ": unknown origin '" + printable_name(row.text(5)) +
                         "', read as applied");
     return manifest;
 }
@@ -219,7 +220,7 @@ std::optional<StoredVersion> read_version(const Cursor& row, std::vector<std::st
 std::optional<StoredTimer> read_timer(const Cursor& row, std::vector<std::string>& notes) {
     const auto timer = core::from_word<core::Timer>(row.text(1));
     if (!timer) {
-        notes.push_back("unknown timer '" + printable(row.text(1)) + "'; left alone");
+        notes.push_back("unknown timer '" + printable_name(row.text(1)) + "'; left alone");
         return std::nullopt;
     }
     return StoredTimer{.model = std::string(row.text(0)),

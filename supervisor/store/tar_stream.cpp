@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/tree.hpp"
 
 namespace modelguard::store {
@@ -22,7 +23,7 @@ constexpr std::uint64_t kEndMark = 1024;  // two blocks of zeros
 
 std::string reader_error(archive* reader) {
     const char* text = archive_error_string(reader);
-    return text ? printable(text) : "cannot be read";
+    return text ? printable_name(text) : "cannot be read";
 }
 
 /// The one warning that is none to us: names are taken as bytes, and whether they are UTF-8 we check ourselves. (In a
@@ -99,7 +100,7 @@ la_ssize_t TarStream::read_unpacked(archive*, void* self, const void** block) {
 
 std::unexpected<Error> TarStream::broken(archive* reader) {
     if (error_) return std::unexpected(*error_);
-    const std::string where = last_name_.empty() ? "" : " at or after entry '" + printable(last_name_) + "'";
+    const std::string where = last_name_.empty() ? "" : " at or after entry '" + printable_name(last_name_) + "'";
     return fail(ErrorKind::invalid_config, "broken archive" + where + ": " + reader_error(reader));
 }
 

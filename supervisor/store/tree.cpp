@@ -10,6 +10,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/entry_names.hpp"
 #include "supervisor/store/versions.hpp"
 #include "supervisor/sys/clock.hpp"
@@ -31,15 +32,15 @@ using Visit = std::function<Result<void>(int directory, const char* name, const 
 /// Calls `visit` for each regular file below `directory`; the order is the directory's.
 Result<void> walk(sys::Fd directory, const std::string& prefix, std::size_t depth, const Visit& visit) {
     if (depth > kDeepestTree)
-        return fail(ErrorKind::invalid_config, "'" + printable(prefix) + "' is nested too deeply");
+        return fail(ErrorKind::invalid_config, "'" + printable_name(prefix) + "' is nested too deeply");
     const sys::CPtr<DIR, ::closedir> stream(::fdopendir(directory.get()));
-    if (!stream) return fail_errno("read directory '" + printable(prefix) + "'", errno);
+    if (!stream) return fail_errno("read directory '" + printable_name(prefix) + "'", errno);
     const int fd = directory.release();  // the stream owns it now
     for (;;) {
         errno = 0;
         const dirent* entry = ::readdir(stream.get());
         if (entry == nullptr) {
-            if (errno != 0) return fail_errno("read directory '" + printable(prefix) + "'", errno);
+            if (errno != 0) return fail_errno("read directory '" + printable_name(prefix) + "'", errno);
             return {};
         }
         const char* name = entry->d_name;
@@ -47,16 +48,16 @@ Result<void> walk(sys::Fd directory, const std::string& prefix, std::size_t dept
         const std::string path = prefix.empty() ? name : prefix + "/" + name;
         struct stat status{};
         if (::fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-            return fail_errno("stat '" + printable(path) + "'", errno);
+            return fail_errno("stat '" + printable_name(path) + "'", errno);
         if (S_ISDIR(status.st_mode)) {
             sys::Fd child(::openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-            if (!child) return fail_errno("open '" + printable(path) + "'", errno);
+            if (!child) return fail_errno("open '" + printable_name(path) + "'", errno);
             MG_CHECK(walk(std::move(child), path, depth + 1, visit));
         } else if (S_ISREG(status.st_mode)) {
             MG_CHECK(visit(fd, name, path, status));
         } else {
             return fail(ErrorKind::invalid_config,
-                        "'" + printable(path) + "' is neither a regular file nor a directory");
+                        "'" + printable_name(path) + "' is neither a regular file nor a directory");
         }
     }
 }
@@ -65,8 +66,8 @@ Result<sys::Fd> open_tree(const sys::Path& tree) {
     sys::Fd root(::open(tree.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!root) {
         if (errno == ENOTDIR || errno == ELOOP)
-            return fail(ErrorKind::invalid_config, "'" + printable(tree.native()) + "' is not a directory");
-        return fail_errno("open '" + printable(tree.native()) + "'", errno);
+            return fail(ErrorKind::invalid_config, "'" + printable_name(tree.native()) + "' is not a directory");
+        return fail_errno("open '" + printable_name(tree.native()) + "'", errno);
     }
     return root;
 }
@@ -98,37 +99,16 @@ std::string first_difference(const std::vector<FileStamp>& before, const std::ve
     auto b = before.begin();
     auto n = now.begin();
     for (; b != before.end() && n != now.end(); ++b, ++n) {
-        if (b->path < n->path) return "'" + printable(b->path) + "' is missing";
-        if (n->path < b->path) return "'" + printable(n->path) + "' was added";
-        if (!(*b == *n)) return "'" + printable(n->path) + "' was touched";
+        if (b->path < n->path) return "'" + printable_name(b->path) + "' is missing";
+        if (n->path < b->path) return "'" + printable_name(n->path) + "' was added";
+        if (!(*b == *n)) return "'" + printable_name(n->path) + "' was touched";
     }
-    if (b != before.end()) return "'" + printable(b->path) + "' is missing";
-    if (n != now.end()) return "'" + printable(n->path) + "' was added";
+    if (b != before.end()) return "'" + printable_name(b->path) + "' is missing";
+    if (n != now.end()) return "'" + printable_name(n->path) + "' was added";
     return "its files were touched";
 }
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-    constexpr std::size_t kLongest = 160;
-    std::string shown;
-    for (std::size_t at = 0; at < text.size() && shown.size() < kLongest;) {
-        const CodePoint point = next_code_point(text.substr(at));
-        const bool control = point.value < 0x20 || (point.value >= 0x7f && point.value < 0xa0);
-        if (!point.valid || control || is_deceptive(point.value)) {
-            for (const char c : text.substr(at, point.length)) {
-                char escaped[8];
-                std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-                shown += escaped;
-            }
-        } else {
-            shown += text.substr(at, point.length);
-        }
-        at += point.length;
-        if (shown.size() >= kLongest && at < text.size()) shown += "…";
-    }
-    return shown;
-}
 
 Digest digest_of(std::vector<FileLine> lines) {
     std::ranges::sort(lines, [](const FileLine& a, const FileLine& b) { return a.path < b.path; });
@@ -201,15 +181,16 @@ Result<TreeContent> read_tree(const sys::Path& tree) {
     MG_CHECK(walk(std::move(root), "", 0,
                   [&](int directory, const char* name, const std::string& path, const struct stat&) -> Result<void> {
                       const sys::Fd file(::openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-                      if (!file) return fail_errno("open '" + printable(path) + "'", errno);
+                      if (!file) return fail_errno("open '" + printable_name(path) + "'", errno);
                       struct stat status{};
-                      if (::fstat(file.get(), &status) != 0) return fail_errno("stat '" + printable(path) + "'", errno);
+                      if (::fstat(file.get(), &status) != 0)
+                          return fail_errno("stat '" + printable_name(path) + "'", errno);
                       if (!S_ISREG(status.st_mode))
                           return fail(ErrorKind::invalid_config,
-                                      "'" + printable(path) + "' is neither a regular file nor a directory");
+                                      "'" + printable_name(path) + "' is neither a regular file nor a directory");
                       std::ignore = ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);  // a hint only
                       MG_TRY(std::string hex,
-                             with_context(sys::sha256_hex_of(file.get()), "read '" + printable(path) + "'"));
+                             with_context(sys::sha256_hex_of(file.get()), "read '" + printable_name(path) + "'"));
                       const auto size = static_cast<std::uint64_t>(status.st_size);
                       lines.push_back({path, (status.st_mode & 0111) != 0, size, std::move(hex)});
                       content.stamps.files.push_back(stamp_of(path, status));

@@ -60,7 +60,4 @@ struct TreeContent {
 /// Reads and hashes every file. Blocks: children and command line only. invalid_config as read_stamps.
 Result<TreeContent> read_tree(const sys::Path& tree);
 
-/// `text` for an error line: control bytes and broken UTF-8 as \xNN, at most 160 bytes.
-std::string printable(std::string_view text);
-
 }  // namespace modelguard::store

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "supervisor/base/params.hpp"
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/entry_names.hpp"
 #include "supervisor/store/tree.hpp"
 
@@ -28,9 +29,7 @@ struct Stop {
 bool is_one_line(std::string_view text) {
     for (std::size_t at = 0; at < text.size();) {
         const CodePoint point = next_code_point(text.substr(at));
-        if (!point.valid || point.value < 0x20 || (point.value >= 0x7f && point.value < 0xa0) ||
-            is_deceptive(point.value))
-            return false;
+        if (!point.valid || is_control(point.value) || hidden_kind(point.value) != nullptr) return false;
         at += point.length;
     }
     return true;
@@ -87,7 +86,7 @@ class VersionFileReader : public YAML::EventHandler {
     void take_key(const YAML::Mark& mark, const std::string& key) {
         if (std::ranges::find(kKeys, key) == kKeys.end()) {
             const auto nearest = nearest_word(key, kKeys);
-            throw Stop{mark.line, "unknown key '" + printable(key) + "'; expected label or served_version" +
+            throw Stop{mark.line, "unknown key '" + printable_name(key) + "'; expected label or served_version" +
                                       (nearest ? " (did you mean " + *nearest + "?)" : "")};
         }
         if (!seen_.insert(key).second) throw Stop{mark.line, "'" + key + "' is there twice"};
@@ -119,7 +118,7 @@ Result<VersionFile> parse_version_file(std::string_view text) {
     } catch (const Stop& stop) {
         return wrong(stop.line, stop.why);
     } catch (const YAML::Exception& error) {
-        return wrong(std::max(error.mark.line, 0), printable(error.msg));
+        return wrong(std::max(error.mark.line, 0), printable_name(error.msg));
     }
     return std::move(reader.file);
 }

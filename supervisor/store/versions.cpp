@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/store/child_exit.hpp"
 #include "supervisor/store/place_tree.hpp"
 #include "supervisor/store/tree.hpp"
@@ -226,7 +227,7 @@ Result<void> DiskVersionStore::prepare() {
 
 Result<void> check_model_name(const std::string& model) {
     if (is_valid_name(model)) return {};
-    return fail(ErrorKind::invalid_config, "'" + printable(model) + "' is not a name of a model");
+    return fail(ErrorKind::invalid_config, "'" + printable_name(model) + "' is not a name of a model");
 }
 
 Result<std::unique_ptr<Import>> DiskVersionStore::begin_import(const std::string& model,

@@ -15,27 +15,7 @@ std::vector<std::string> lines_of(std::string_view text) {
     return lines;
 }
 
-TEST(Printable, leaves_text_alone_and_shows_what_would_drive_a_terminal) {
-    EXPECT_EQ(printable("digits v4, 0.93 \xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80"),
-              "digits v4, 0.93 \xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80");
-    EXPECT_EQ(printable("\x1b[31mred\x07\r\n\t"), "\\x1b[31mred\\x07\\x0d\\n\\t");
-    EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a\\x00b");
-    EXPECT_EQ(printable("\x7f"), "\\x7f");
-    EXPECT_EQ(printable("\xc2\x9b"), "\\u009b");  // C1 CSI
-    EXPECT_EQ(printable("\xe2\x80\xae"
-                        "txt.exe"),
-              "\\u202etxt.exe");  // right-to-left override
-}
-
-TEST(Printable, bytes_that_are_not_utf8_are_shown_one_by_one) {
-    EXPECT_EQ(printable("\xff\xfe"), "\\xff\\xfe");
-    EXPECT_EQ(printable("\xc0\xaf"), "\\xc0\\xaf");           // overlong
-    EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // surrogate
-    EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
-    EXPECT_EQ(printable("a\xe2\x82"), "a\\xe2\\x82");  // cut off
-}
-
-TEST(Printable, json_stays_the_same_json) {
+TEST(PrintableJson, json_stays_the_same_json) {
     EXPECT_EQ(printable_json("{\"a\":\"\x7f\xc2\x9b\xe2\x80\xae\xc3\xbc\"}\n"),
               "{\"a\":\"\\u007f\\u009b\\u202e\xc3\xbc\"}\n");
 }

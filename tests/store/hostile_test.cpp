@@ -65,7 +65,7 @@ const std::vector<Hostile>& all() {
         {"file_as_directory", [] { return Tar().file("a", "1").file("a/b", "2").bytes(); },
          "is a file, and a directory"},
         {"directory_as_file", [] { return Tar().file("a/b", "1").file("a", "2").bytes(); }, "entry 'a'"},
-        {"newline", [] { return named("a\nb"); }, "entry 'a\\x0ab': control character"},
+        {"newline", [] { return named("a\nb"); }, "entry 'a\\nb': control character"},
         {"escape", [] { return named("\x1b]0;x\x07"); }, "control character"},
         {"backslash", [] { return named("..\\..\\x"); }, "backslash"},
         {"not_utf8", [] { return named("caf\xe9"); }, "not UTF-8"},
