@@ -165,8 +165,9 @@ def plan(crew, arguments, names, faults):
     if suite == "power":
         step = 1 if arguments.all or at else arguments.step or POWER_STEP
         print(f"power: every {step}. state (of slow operations fewer), seed {arguments.seed}", flush=True)
-        rarely = {name: 1 if step == 1 else operations.find(name).rarely for name in names}
-        return [("power", name, at, step * rarely[name], arguments.seed) for name in names], None
+        steps = {name: step if step == 1 else step * operations.find(name).rarely for name in names}
+        parts = 1 if step == 1 or len(names) > 1 else len(crew.workers)  # with all states each would run the equal ones again
+        return [("power", name, at, steps[name] * parts, arguments.seed + part * steps[name]) for name in names for part in range(parts)], None
     if at:
         return [(suite, names[0], faults[0], tuple(map(int, at.split(","))) if suite == "pairs" else int(at), True)], 1
     counts = {}
@@ -201,14 +202,14 @@ def main():
     table, failed = Table(arguments.suite), False
     with Crew() as crew:
         tasks, total = plan(crew, arguments, names, faults)
-        found = 0
+        found = {}
         print_progress = Progress(arguments.all)
         for what, *result in crew.do(tasks):
             if what == "failed":
                 failed = True
                 print(f"COULD NOT RUN: {result[0]}:\n{result[1]}", flush=True)
             elif what == "total":
-                found += result[1]
+                found[result[0]] = result[1]
             elif not table.add(result[0]) and total:
                 total -= 1
             if arguments.at and what == "done" and result[0].hit:
@@ -216,7 +217,7 @@ def main():
             print_progress(table)
             if arguments.first and (table.broken or failed):
                 break
-    table.print(total or found)
+    table.print(total or sum(found.values()))
     return 1 if failed or table.broken or not table.rows else 0
 
 

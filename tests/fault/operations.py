@@ -4,6 +4,7 @@ An end is (phase, label of current, labels rejected). What is right depends on h
 before the fault: an answered one must be carried out, one that was not may or may not have arrived.
 """
 import dataclasses
+import sqlite3
 import typing
 
 import other_release
@@ -31,6 +32,7 @@ class Operation:
     first: typing.Callable = None  # on the running daemon, before anything is counted
     late: dict = None  # how it misbehaves from when the operation begins
     damaged: tuple = ()  # labels of versions whose files were damaged beforehand
+    ledger_damaged: bool = False  # beforehand, so that it is to be set aside
     wanted: typing.Callable = None  # what rest must look like beyond being rest
     at_last: typing.Callable = None  # what else is to hold after the recovery; may end the daemon
 
@@ -80,15 +82,31 @@ def wait_for_rest(lab, acked, refusals):
     lab.at_rest(lambda model: model["current"] and model["current"]["label"] == "v1")
 
 
-def damage_v2(lab):
+def damage(lab, label):
     lab.halt()
-    tree = lab.models / "versions" / lab.digests["v2"].replace(":", "-")
+    tree = lab.models / "versions" / lab.digests[label].replace(":", "-")
     file = tree / "canary/digits.jsonl"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.chmod(0o644)
     file.write_bytes(content)
     file.chmod(0o444)
+
+
+def damage_ledger(lab):
+    """Its first page, which the log must not hold once more."""
+    lab.ended_within(0.25)  # state.bak follows
+    lab.halt()
+    ledger = sqlite3.connect(lab.state / "state.db")
+    ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    ledger.close()
+    with open(lab.state / "state.db", "r+b") as file:
+        file.write(bytes(16))
+
+
+def reject(lab, label):
+    lab.end_of(lab.deploy(label, **WRONG))
+    lab.at_rest()
 
 
 def die_in_bad_trial(lab):
@@ -149,6 +167,8 @@ def check_left_alone(lab):
 OPERATIONS = [
     Operation("first install", None, deploying("v1"), fresh=True,
               ends=[{end(None, phase="empty"), end("v1")}, {end("v1")}]),
+    Operation("bad first install", None, deploying("bad", **WRONG), fresh=True,
+              ends=[{end(None, phase="empty"), end(None, "bad", phase="empty")}, {end(None, "bad", phase="empty")}]),
     Operation("good upgrade", lambda lab: install(lab, "v1"), deploying("v2"), good=("v1",),
               ends=[{end("v1"), end("v2")}, {end("v2")}]),
     Operation("bad upgrade", lambda lab: install(lab, "v1"), deploying("bad", **WRONG), good=("v1",),
@@ -160,7 +180,7 @@ OPERATIONS = [
               ends=[{end("v2"), end("v1", "v2")}, {end("v1", "v2")}]),
     Operation("late rollback", lambda lab: install(lab, "v1", "v2"), wait_for_rest, good=("v1", "v2"), late=dict(mode="broken500", sticks_to="v2"), rarely=8,
               ends=[{end("v1", "v2")}], wanted=lambda model: model["current"]["label"] == "v1"),
-    Operation("rollback, target corrupt", lambda lab: (install(lab, "v1", "v2", "v3"), damage_v2(lab)), rolling_back, good=("v1", "v3"), damaged=("v2",),
+    Operation("rollback, target corrupt", lambda lab: (install(lab, "v1", "v2", "v3"), damage(lab, "v2")), rolling_back, good=("v1", "v3"), damaged=("v2",),
               ends=[{end("v3"), end("v1", "v3")}, {end("v1", "v3")}]),
     Operation("both versions bad", lambda lab: install(lab, "v1"), deploying("bad", **WRONG), good=("v1",),
               rarely=8, sticky=dict(mode="broken500", sticks_to="v1"),
@@ -170,6 +190,10 @@ OPERATIONS = [
               ends=[{end("v1", "bad")}]),
     Operation("garbage collection", lambda lab: install(lab, *GENERATIONS[:-1]), wait_for_collection, good=tuple(GENERATIONS[-8:]),
               first=lambda lab: install(lab, GENERATIONS[-1]), ends=[{end(GENERATIONS[-1])}], at_last=check_collected),
+    Operation("damaged version again", lambda lab: (install(lab, "v1", "v2"), damage(lab, "v1")), deploying("v1"), good=("v2",), damaged=("v1",),
+              ends=[{end("v2"), end("v1")}, {end("v1")}]),
+    Operation("damaged ledger", lambda lab: (install(lab, "v1"), reject(lab, "bad"), install(lab, "v2"), damage_ledger(lab)), nothing, fresh=True,
+              good=("v1", "v2"), ledger_damaged=True, ends=[{end("v2", "bad")}]),
     Operation("from an older release", from_release(other_release.as_older, "v1", "v2"), deploying("v3"), good=("v1", "v2"), fresh=True,
               ends=[{end("v2"), end("v3")}, {end("v3")}]),
     Operation("from a newer release", from_release(other_release.as_newer, "v1", "v2"), rolling_back, good=("v1", "v2"), fresh=True,

@@ -126,8 +126,9 @@ void OpLog::after(pid_t pid, const Call& call, const Before& before, std::int64_
             return line(fmt::format(R"({{"op":"resize","ino":{},"size":{}}})", ino, now.st_size));
         }
         case Kind::rename:
-            return line(fmt::format(R"({{"op":"rename",{},{},"exchange":{}}})", place(call.path), place(call.to, "2"),
-                                    (call.flags & RENAME_EXCHANGE) != 0));
+            return line(fmt::format(R"({{"op":"rename",{},{},"ino":{},"back":{}}})", place(call.path),
+                                    place(call.to, "2"), inode(call.to),
+                                    (call.flags & RENAME_EXCHANGE) != 0 ? inode(call.path) : 0));
         case Kind::remove: return line(fmt::format(R"({{"op":"remove",{}}})", place(call.path)));
         case Kind::mkdir: {
             const struct stat made = stat_of(call.path);

@@ -2,7 +2,8 @@
 
 Rules, stricter than any one file system: what a file holds (writes, size, mode) is durable once that file was synced; an entry of a
 directory (create, remove, rename, link) once that directory was; syncing a file does not make its name durable. A rename is atomic and
-belongs to the directory it goes to. What was not synced may be there or not, each for itself, in any order.
+belongs to the directory it goes to, whatever became of the name that it takes away. What was not synced may be there or not, each for
+itself, in any order.
 """
 import hashlib
 import itertools
@@ -80,12 +81,11 @@ def apply(nodes, entry, owned):
         entries(entry["dir"]).pop(entry["name"], None)
     elif op == "rename":
         source, target = entries(entry["dir"]), entries(entry["dir2"])
-        if entry["name"] not in source:
-            return
-        if entry["exchange"]:
-            source[entry["name"]], target[entry["name2"]] = target.get(entry["name2"]), source[entry["name"]]
-        else:
-            target[entry["name2"]] = source.pop(entry["name"])
+        if source.get(entry["name"]) == entry["ino"]:
+            del source[entry["name"]]
+        target[entry["name2"]] = entry["ino"]
+        if entry["back"]:  # the two were exchanged
+            source[entry["name"]] = entry["back"]
     elif op == "mode" and node(entry["ino"]):
         node(entry["ino"]).mode = entry["mode"]
     elif op in ("write", "resize") and node(entry["ino"]):

@@ -1,5 +1,6 @@
 """What must be true of a device, looked at from outside: on disk at any instant, and once the daemon is at rest."""
 import hashlib
+import json
 import os
 import time
 
@@ -45,13 +46,25 @@ def check_disk(lab, operation, at_rest=False):
 
 
 def check_backup(lab):
-    """One of the two copies of the state is whole, for when the daemon is dead."""
+    """One of the two copies of the state is whole, for when the daemon is dead; returns the model as the newer one tells it."""
+    whole = []
     for number in (0, 1):
         file = lab.state / f"state.bak.{number}"
         lines = file.read_bytes().split(b"\n") if file.exists() else []
         if len(lines) == 3 and lines[1].startswith(b"sha256:" + hashlib.sha256(lines[0]).hexdigest().encode() + b" "):
-            return
-    raise Wrong("neither state.bak.0 nor state.bak.1 is whole")
+            whole.append((int(lines[1].split()[1]), lines[0]))
+    demand(whole, "neither state.bak.0 nor state.bak.1 is whole")
+    return json.loads(max(whole)[1])["models"][0]
+
+
+def check_durable(lab, ends, backed_up):
+    """After a power loss, before any recovery: an operation that had come to its end is on the disk; `backed_up`: in state.bak, too."""
+    linked = version_of_link(lab, "current")
+    demand(linked in {label for _, label, _ in ends}, f"current names {linked} although the operation had ended with one of {ends}")
+    if backed_up:
+        told = check_backup(lab)
+        current = told["current"]["label"] if told["current"] else None
+        demand(current == linked, f"state.bak tells of {current} although {linked} was current for long")
 
 
 def check_story(lab):
@@ -76,7 +89,8 @@ def check_rest(lab, operation, acked, ends=None, clean=True):
     the removal of what was staged has just failed, it is made good at the next start."""
     rights = ends or operation.right_ends(acked)
     model = lab.at_rest(operation.wanted or (lambda model: True))
-    rejected = frozenset(item["label"] for item in lab.ask("GET", "/v1/models/digits/versions")[1]["items"] if item["rejected"])
+    items = lab.ask("GET", "/v1/models/digits/versions")[1]["items"]
+    rejected = frozenset(item["label"] for item in items if item["rejected"])
     current = model["current"]["label"] if model["current"] else None
     found = (model["phase"], current, rejected)
     demand(found in rights, f"ends with {found}, right would be {sorted(map(str, rights))} ({len(acked)} requests answered)")
@@ -84,11 +98,14 @@ def check_rest(lab, operation, acked, ends=None, clean=True):
     demand(linked == current, f"current is {current}, the link names {linked}")
     serving = lab.serving()
     demand(serving == current, f"current is {current}, {serving} is served")
+    gone = [item["label"] for item in items if not (lab.models / "versions" / item["digest"].replace(":", "-")).is_dir()]
+    demand(not gone, f"listed, but not in the store: {gone}")
     check_story(lab)
     if clean and not lab.wait_until(lambda: not any((lab.state / "staging").iterdir()), REMOVED_WITHIN):
         raise Wrong(f"left behind in staging: {[path.name for path in (lab.state / 'staging').iterdir()]}")
     broken = [path.name for path in lab.state.iterdir() if "broken" in path.name]
-    demand(not broken, f"the ledger was taken for damaged: {broken}")
+    demand(not broken or operation.ledger_damaged, f"the ledger was taken for damaged: {broken}")
+    demand(broken or not operation.ledger_damaged, "the damaged ledger was not kept")
     inside = sorted(path.name for path in lab.root.iterdir())
     demand(inside == sorted(["bundles", "etc", "run", "var"]), f"in the root: {inside}")
     return found

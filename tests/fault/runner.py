@@ -197,20 +197,23 @@ class Runner:
             began, prefix = time.monotonic(), variant[0]
             acked = [answer for answer in answers if answer <= prefix]
             try:
-                self.power_back(operation, nodes, top, acked, ends if prefix >= ended else None, generator.random() < 0.2)
+                self.power_back(operation, nodes, top)
+                if prefix >= ended:
+                    promises.check_durable(self.lab, ends, prefix == len(log))
+                self.come_back(operation, acked, generator.random() < 0.2, THIRD_BOOT, ends if prefix >= ended else None)
                 wrong = None
             except (Wrong, OSError, AssertionError) as error:
                 wrong = str(error)
             yield text, variant[1], wrong, time.monotonic() - began
         yield total if step == 1 else next(numbers) - seed
 
-    def power_back(self, operation, nodes, top, acked, ends, thorough):
+    def power_back(self, operation, nodes, top):
+        """These files, and the model server as after its own start."""
         lab = self.lab
         lab.restore("")
         lab.state.parent.mkdir(parents=True)
         power.put(nodes, top, lab.state)
         operations.restart_server(lab, operation)
-        self.come_back(operation, acked, thorough, THIRD_BOOT, ends)
 
     def run(self, suite, name, fault, at, thorough):
         """(what was hit, what was wrong, seconds)"""
