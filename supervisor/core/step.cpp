@@ -184,6 +184,11 @@ void Stepper::drop_corrupt(const Model& model, const VersionId& version, const s
     told.blame = Blame::environment;
     told.code = "corrupt";
     told.text = "this known-good version is not intact any more and is not used: " + why;
+    refuse_corrupt_wish(model, version);
+}
+
+/// A version that waits its turn is not hashed once more when it comes.
+void Stepper::refuse_corrupt_wish(const Model& model, const VersionId& version) {
     if (!model.s.wish || model.s.wish->version != version) return;
     refuse(model.name, model.s.wish->seq, version, "corrupt",
            "the version is not intact on disk any more: deploy it again");
@@ -478,8 +483,9 @@ void Stepper::on(const TimerExpired& event) {
 void Stepper::retry_expired(const Model& model) {
     if (model.s.work.kind != WorkKind::none) return;
     switch (model.s.phase) {
-        case Phase::switching:
-        case Phase::reverting: return begin_work(model, WorkKind::switch_version);
+        case Phase::switching: return begin_work(model, WorkKind::switch_version);
+        case Phase::reverting:  // it may have been damaged since the last try
+            return begin_work(model, model.s.revert->target.empty() ? WorkKind::switch_version : WorkKind::verify);
         case Phase::baselining:
         case Phase::preflight:
         case Phase::trial:

@@ -72,6 +72,13 @@ struct VersionVerified {
     bool intact{false};
     std::string why;
 };
+/// A re-hash that nothing waits for found a version not intact. Left alone where what is under way relies on just this
+/// version: it is then verified before it is served, or found again once the model is at rest.
+struct VersionDamaged {
+    std::string model;
+    VersionId version;
+    std::string why;
+};
 /// The answer to StartPreflight.
 struct PreflightStarted {
     std::string model;
@@ -120,10 +127,10 @@ struct OsActionDone {
     std::string why;
 };
 
-using Event =
-    std::variant<Started, OsObserved, BootCompleted, ManifestApplied, ManifestGone, RemoveRequested, VersionWanted,
-                 RollbackRequested, PinRequested, UnpinRequested, UnrejectRequested, OsRollbackRequested,
-                 VersionVerified, PreflightStarted, SwitchDone, ServiceRestarted, Verdict, TimerExpired, OsActionDone>;
+using Event = std::variant<Started, OsObserved, BootCompleted, ManifestApplied, ManifestGone, RemoveRequested,
+                           VersionWanted, RollbackRequested, PinRequested, UnpinRequested, UnrejectRequested,
+                           OsRollbackRequested, VersionVerified, VersionDamaged, PreflightStarted, SwitchDone,
+                           ServiceRestarted, Verdict, TimerExpired, OsActionDone>;
 
 // ---- actions: what to do, after the state is persisted -----------------------------------------------------------
 

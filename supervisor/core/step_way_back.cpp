@@ -83,6 +83,7 @@ void Stepper::begin_revert(const Model& model, Cause cause, std::string code, co
 bool Stepper::next_target(const Model& model) {
     ModelState& s = model.s;
     Revert& revert = *s.revert;
+    if (revert.cause == Cause::pin) return false;  // no other version was asked for
     const auto good = std::ranges::find_if(s.known_good.rbegin(), s.known_good.rend(), [&](const KnownGood& k) {
         return k.version != revert.target && std::ranges::find(revert.left, k.version) == revert.left.end();
     });
@@ -103,9 +104,9 @@ bool Stepper::next_target(const Model& model) {
             begin_work(model, WorkKind::switch_version);
             return true;
         case Cause::manual:
-        case Cause::pin:
         case Cause::decay:
-        case Cause::give_up: break;
+        case Cause::give_up:
+        case Cause::pin: break;
     }
     return false;
 }
@@ -320,6 +321,26 @@ void Stepper::current_is_corrupt(const Model& model) {
                     {});
     prepare_revert(model, Cause::restore, s.known_good.back().version, 0, "corrupt", {});
     launch_revert(model);
+}
+
+void Stepper::on(const VersionDamaged& event) {
+    const auto found = find(event.model);
+    if (!found || !find_known_good(found->s, event.version)) return;
+    const Model model = *found;
+    ModelState& s = model.s;
+    if (s.trial && s.trial->kind == TrialKind::version && s.trial->version == event.version) {  // deployed once more
+        if (s.trial->abort) return;
+        drop_corrupt(model, event.version, event.why);
+        return abort_trial(model, Cause::undecided, "corrupt");
+    }
+    const bool serves = event.version == s.current;
+    const bool may_move = is_at_rest(s.phase) && s.managed && !s.waits_for_os && !os().pending;
+    const bool is_left = s.phase == Phase::reverting;
+    const bool is_target = s.revert && s.revert->target == event.version;
+    if (is_target || (serves && !may_move && !is_left)) return refuse_corrupt_wish(model, event.version);
+    drop_corrupt(model, event.version, event.why);
+    if (serves && may_move) return current_is_corrupt(model);
+    if (s.phase == Phase::kept && !s.wish) s.phase = Phase::empty;
 }
 
 void Stepper::hold(const Model& model, Blame blame, std::string code, std::string why,

@@ -32,6 +32,8 @@ class Stepper {
     void on(const PinRequested&);
     void on(const UnpinRequested&);
     void on(const UnrejectRequested&);
+    // step_way_back.cpp
+    void on(const VersionDamaged&);
     // step_os.cpp
     void on(const OsObserved&);
     void on(const OsRollbackRequested&);
@@ -71,6 +73,7 @@ class Stepper {
     void resume(const Model& model, bool new_boot, const VersionId& link);
     void reject(const Model& model, const VersionId& version, std::string manifest_rev, std::string code);
     void drop_corrupt(const Model& model, const VersionId& version, const std::string& why);
+    void refuse_corrupt_wish(const Model& model, const VersionId& version);
     const ManifestFacts& manifest_of_current(const ModelState& model) const;
     bool os_changed_since_pass(const ModelState& model, const VersionId& version) const;
     void note_pass_here(const Model& model);

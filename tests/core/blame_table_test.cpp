@@ -275,7 +275,7 @@ TEST(Ladder, way_back_that_cannot_be_switched_is_tried_until_it_works_and_said_o
     device.install("A").reaches_trial("B").fails().verified();
 
     for (int i = 0; i < device.policy.switches + 4; ++i)
-        device.switched(SwitchResult::failed, false).expires(Timer::retry);
+        device.switched(SwitchResult::failed, false).expires(Timer::retry).verified();
 
     const auto said =
         std::ranges::count_if(device.history, [](const Decision& d) { return d.code == "cannot_switch"; });

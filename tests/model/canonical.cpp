@@ -222,8 +222,8 @@ class Writer {
             good, passed_now);
     }
     void put(const Budget& v) {
-        const auto& [wants, rollbacks, admin, updates, reboots, fallbacks, corruptions] = v;
-        all(wants, rollbacks, admin, updates, reboots, fallbacks, corruptions);
+        const auto& [wants, rollbacks, admin, updates, reboots, fallbacks, corruptions, scrubs] = v;
+        all(wants, rollbacks, admin, updates, reboots, fallbacks, corruptions, scrubs);
     }
     void put(const World& v) {
         const auto& [models, os, boot_id, boot_complete, boots, stagings, os_in_flight, going_down, next_seq, budget] =

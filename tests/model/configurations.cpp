@@ -61,6 +61,26 @@ std::vector<Bounds> configurations(bool all) {
         result.push_back(admin);
     }
 
+    Bounds scrub = one_model("scrubs");
+    scrub.established = true;
+    if (!all) scrub.versions.pop_back();  // what matters is deployed and damaged at once: a known-good version
+    scrub.budget = either({.wants = 1, .scrubs = 1}, {.wants = 1, .rollbacks = 1, .scrubs = 1});
+    result.push_back(scrub);
+    if (all) {
+        scrub.name = "scrubs, operators";
+        scrub.budget = {.wants = 1, .admin = 1, .scrubs = 1};
+        result.push_back(scrub);
+        scrub.name = "scrubs, preflight";
+        scrub.manifests.front().preflight = true;
+        scrub.budget = {.wants = 1, .scrubs = 2};
+        result.push_back(scrub);
+        scrub.name = "scrubs, OS";
+        scrub.manifests.front().preflight = false;
+        scrub.os_updates = {"os2"};
+        scrub.budget = {.updates = 1, .reboots = 1, .scrubs = 1};
+        result.push_back(scrub);
+    }
+
     Bounds preflight = one_model("preflight");
     preflight.established = true;
     preflight.manifests = {ManifestFacts{.rev = "r1", .preflight = true}};

@@ -171,6 +171,30 @@ std::string listed_twice(const Edge& edge) {
     });
 }
 
+std::string damage_unheeded(const Edge& edge) {
+    const auto* e = std::get_if<VersionDamaged>(&edge.move.event);
+    if (!e) return {};
+    const ModelState& before = edge.before.state.models.at(e->model);
+    const ModelState& after = edge.after.state.models.at(e->model);
+    const bool told = std::ranges::any_of(edge.step.decisions, [&](const Decision& d) {
+        return d.kind == DecisionKind::corrupt && d.version == e->version;
+    });
+    const bool stays = find_known_good(after, e->version) != nullptr;
+    if (told == stays) return told ? "told, and known-good as before" : "no longer known-good, and nobody is told";
+    const bool serves = before.current == e->version;
+    const bool free = is_at_rest(before.phase) && before.managed && !edge.before.state.os.pending;
+    if (told) {
+        const bool goes_back = before.pinned.empty() && !after.known_good.empty();
+        if (serves && free && after.phase != (goes_back ? Phase::reverting : Phase::held)) return "it serves on";
+        return {};
+    }
+    const bool is_target = before.revert && before.revert->target == e->version;
+    const bool goes_anyway = before.trial && before.trial->abort && before.trial->version == e->version;
+    if (serves && free) return "it serves, and nothing is under way";
+    const bool is_left = before.phase == Phase::reverting && !is_target;
+    return (serves && !is_left) || is_target || goes_anyway ? "" : "nothing relies on it, and it stays known-good";
+}
+
 std::string known_good_link_differs(const Edge& edge) {
     return for_each_model(
         edge, [&](const std::string& name, const ModelState& after, const ModelState*) -> std::string {
@@ -587,6 +611,7 @@ std::span<const Invariant> invariants() {
         {"rejected_without_cause", "promises 2, 3", rejected_without_cause},
         {"known_good_lost", "promise 4", known_good_lost},
         {"listed_twice", "promise 4", listed_twice},
+        {"damage_unheeded", "promise 4, section 6", damage_unheeded},
         {"known_good_link_differs", "promise 4", known_good_link_differs},
         {"known_good_too_early", "promise 4, section 10", known_good_too_early},
         {"switch_without_baseline", "promise 4", switch_without_baseline},
@@ -643,11 +668,11 @@ std::string stale_answer_obeyed(const Node& node, const Bounds& bounds) {
         if (std::string why = ignored(event, false); !why.empty()) return why;
     const std::string nobody = "nobody";
     answers(nobody, node.state.next_id - 1, WorkKind::none);
-    for (const Event& event : std::vector<Event>{VersionWanted{nobody, bounds.versions.front(), 99, Origin::command},
-                                                 RollbackRequested{nobody, {}, {}, 99}, PinRequested{nobody, {}, 99},
-                                                 UnpinRequested{nobody, 99}, UnrejectRequested{nobody, {}, 99},
-                                                 RemoveRequested{nobody, 99}, ManifestGone{nobody},
-                                                 TimerExpired{nobody, Timer::retry}, TimerExpired{"", Timer::deadline}})
+    for (const Event& event : std::vector<Event>{
+             VersionWanted{nobody, bounds.versions.front(), 99, Origin::command}, RollbackRequested{nobody, {}, {}, 99},
+             PinRequested{nobody, {}, 99}, UnpinRequested{nobody, 99}, UnrejectRequested{nobody, {}, 99},
+             RemoveRequested{nobody, 99}, ManifestGone{nobody}, VersionDamaged{nobody, bounds.versions.front(), "no"},
+             TimerExpired{nobody, Timer::retry}, TimerExpired{"", Timer::deadline}})
         if (std::string why = ignored(event, true); !why.empty()) return why;
     return {};
 }

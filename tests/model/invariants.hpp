@@ -38,6 +38,8 @@ std::string rejected_on_trial(const Edge&);
 std::string rejected_without_cause(const Edge&);
 /// promise 4: a known-good version leaves the list only as rejected, corrupt or removed
 std::string known_good_lost(const Edge&);
+/// promise 4, section 6: what a scrub found damaged is told and not relied on, or left to what verifies it itself
+std::string damage_unheeded(const Edge&);
 /// promise 4: the `known-good` link names the LKG
 std::string known_good_link_differs(const Edge&);
 /// promise 4: known-good only after boot-complete.target (section 10), and only what passed

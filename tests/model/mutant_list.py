@@ -150,4 +150,10 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("any_pending_default_is_overruled", OS, "        (o.view.fell_back || is_rejected(o.view.default_)))", "        true)"),
     ("default_confirmed_over_and_over", OS, "            o.confirmed = true;\n", ""),
     ("os_rollback_during_another_verb", OS, "    if (o.pending || o.verb) return;\n", "    if (o.verb) return;\n"),
+    # ---- what a scrub finds
+    ("damaged_current_serves_on", BACK, "    if (serves && may_move) return current_is_corrupt(model);\n", ""),
+    ("damaged_candidate_is_tried_on", BACK, "        return abort_trial(model, Cause::undecided, \"corrupt\");", "        return;"),
+    ("damaged_version_that_is_left_is_tried_again", BACK, "(serves && !may_move && !is_left)", "(serves && !may_move)"),
+    ("wish_for_a_damaged_version_is_tried", BACK, "return refuse_corrupt_wish(model, event.version);", "return;"),
+    ("way_back_retried_without_a_look", STEP, "begin_work(model, model.s.revert->target.empty() ? WorkKind::switch_version : WorkKind::verify);", "begin_work(model, WorkKind::switch_version);"),
 ]

@@ -66,6 +66,7 @@ std::string describe(const Event& event) {
                        out << "VersionVerified " << e.model << " " << name(e.version)
                            << (e.intact ? " intact" : " CORRUPT") << " w" << e.work_id;
                    },
+                   [&](const VersionDamaged& e) { out << "VersionDamaged " << e.model << " " << name(e.version); },
                    [&](const PreflightStarted& e) {
                        out << "PreflightStarted " << e.model << (e.ok ? " ok" : " FAILED") << " w" << e.work_id;
                    },

@@ -39,6 +39,7 @@ class Moves {
             add({MoveKind::request, "", OsRollbackRequested{world.next_seq++}, world, ""});
         }
         updates();
+        scrubs();
         restarts();
         return std::move(moves_);
     }
@@ -242,6 +243,16 @@ class Moves {
             world.os.staged = id;
             add({MoveKind::os_change, "", OsObserved{world.os}, world, "the updater stages " + id});
         }
+    }
+
+    void scrubs() {
+        if (node_.world.budget.scrubs == 0) return;
+        for (const auto& [name, model] : node_.state.models)
+            for (const KnownGood& good : model.known_good) {
+                World world = spend(&Budget::scrubs);
+                world.models[name].corrupt |= bit_of(bounds_, good.version);
+                add({MoveKind::scrub, name, VersionDamaged{name, good.version, "bad hash"}, world, ""});
+            }
     }
 
     /// What the machine may have done with what was in flight when its daemon died.
@@ -453,6 +464,8 @@ void observe(World& world, const State& before, const Event& event, const Bounds
         world.models[e->model].failed_here |= bit_of(bounds, e->version);
     }
     if (const auto* e = std::get_if<VersionVerified>(&event); e && !e->intact)
+        world.models[e->model].known_corrupt |= bit_of(bounds, e->version);
+    if (const auto* e = std::get_if<VersionDamaged>(&event))
         world.models[e->model].known_corrupt |= bit_of(bounds, e->version);
     if (const auto* e = std::get_if<RollbackRequested>(&event)) {
         Outside& outside = world.models[e->model];

@@ -39,6 +39,7 @@ struct Budget {
     int reboots{0};    ///< by the operator or by a power cut; those that core orders are free
     int fallbacks{0};  ///< the boot loader takes another tree than the default
     int corruptions{0};
+    int scrubs{0};  ///< a re-hash at any moment finds a known-good version damaged
 };
 
 struct World {
@@ -80,6 +81,7 @@ enum class MoveKind {
     request,    ///< somebody wants something
     os_news,    ///< OsObserved, BootCompleted
     os_change,  ///< the updater
+    scrub,      ///< VersionDamaged
     crash,      ///< the daemon dies and is started again, same boot
     reboot,
 };
