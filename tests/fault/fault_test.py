@@ -31,9 +31,7 @@ MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
 
 # Broken promises that are known and not mended yet: (suite, "operation: what was wrong", what it is). They are counted apart and do not
 # fail the run; one that is not seen any more in a run of all states is to be taken out.
-KNOWN = [
-    ("kill|power", r"^first install: the ledger was taken for damaged", "the first page of a new ledger torn: it is set aside as damaged (nothing was in it)"),
-]
+KNOWN = []
 
 Done = collections.namedtuple("Done", "operation fault at hit wrong seconds")
 

@@ -8,7 +8,7 @@ import sqlite3
 import typing
 
 import other_release
-from lab import ANOTHER_BOOT, Wrong
+from lab import ANOTHER_BOOT, PATIENCE, Wrong
 
 WRONG = dict(mode="wrong_label")
 LONG = dict(mode="slow", ms=40)
@@ -33,6 +33,8 @@ class Operation:
     late: dict = None  # how it misbehaves from when the operation begins
     damaged: tuple = ()  # labels of versions whose files were damaged beforehand
     ledger_damaged: bool = False  # beforehand, so that it is to be set aside
+    # (directory, name, label): this entry was not synced when its daemon died; on the disk it may still name that version, or be missing
+    pending: tuple = None
     wanted: typing.Callable = None  # what rest must look like beyond being rest
     at_last: typing.Callable = None  # what else is to hold after the recovery; may end the daemon
 
@@ -119,6 +121,20 @@ def die_in_bad_trial(lab):
     lab.control(every_load_ms=0)
 
 
+def die_after(lab, call, label, **behaviour):
+    """A daemon that was killed in a deploy, right after the system call of this text (and this number)."""
+    lab.halt()
+    lab.launch(["--do", "kill-after", "--named", call[0], "--at", call[1]])
+    lab.at_rest()
+    try:
+        lab.deploy(label, **behaviour)
+    except OSError:
+        pass  # it died over the request
+    if not lab.ended_within(PATIENCE):
+        raise Wrong(f"not reached: {call}")
+    lab.halt()
+
+
 def nothing(lab, acked, refusals):
     lab.at_rest()
 
@@ -188,6 +204,10 @@ OPERATIONS = [
                     {end("v1", phase="degraded"), end("v1", phase="held")}]),
     Operation("recovery after reboot", die_in_bad_trial, nothing, fresh=True, boot_id=ANOTHER_BOOT, good=("v1",),
               ends=[{end("v1", "bad")}]),
+    Operation("killed on the way back", lambda lab: (install(lab, "v1"), die_after(lab, (" to current", 2), "bad", **WRONG)), nothing, fresh=True,
+              good=("v1",), pending=("models/digits", "current", "bad"), ends=[{end("v1", "bad")}]),
+    Operation("killed in first install", lambda lab: die_after(lab, ("mkdir digits", 1), "v1"), deploying("v1"), fresh=True,
+              pending=("models", "digits", None), ends=[{end(None, phase="empty"), end("v1")}, {end("v1")}]),
     Operation("garbage collection", lambda lab: install(lab, *GENERATIONS[:-1]), wait_for_collection, good=tuple(GENERATIONS[-8:]),
               first=lambda lab: install(lab, GENERATIONS[-1]), ends=[{end(GENERATIONS[-1])}], at_last=check_collected),
     Operation("damaged version again", lambda lab: (install(lab, "v1", "v2"), damage(lab, "v1")), deploying("v1"), good=("v2",), damaged=("v1",),

@@ -56,6 +56,19 @@ def read_log(file):
     return log, marks
 
 
+def with_pending_entry(nodes, log, directory, name, target):
+    """(files, log) as where a daemon died between making or replacing this entry and its sync: on the disk it may still be missing, or be
+    the link to `target`."""
+    nameless_inode = 0
+    entry = {"op": "link", "dir": directory, "name": name, "ino": nodes[directory].content[name]}
+    before = {nameless_inode: Node("link", 0, target), **nodes}
+    before[directory] = before[directory].copy()
+    before[directory].content.pop(name)
+    if target:
+        before[directory].content[name] = nameless_inode
+    return before, [entry, *log]
+
+
 def apply(nodes, entry, owned):
     """`owned`: inodes whose node belongs to this state alone."""
     def node(ino):

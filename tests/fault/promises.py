@@ -6,6 +6,7 @@ import time
 
 from lab import Wrong, digest_of
 
+LINKED_WITHIN = 5.0  # seconds: a change that failed is tried again
 REMOVED_WITHIN = 5.0  # seconds: rubbish may be removed beside everything else
 ENDS = {"accepted", "rejected", "undecided", "superseded"}
 
@@ -94,6 +95,7 @@ def check_rest(lab, operation, acked, ends=None, clean=True):
     current = model["current"]["label"] if model["current"] else None
     found = (model["phase"], current, rejected)
     demand(found in rights, f"ends with {found}, right would be {sorted(map(str, rights))} ({len(acked)} requests answered)")
+    check_known_good(lab, model)
     linked = check_disk(lab, operation, at_rest=True)
     demand(linked == current, f"current is {current}, the link names {linked}")
     serving = lab.serving()
@@ -109,6 +111,17 @@ def check_rest(lab, operation, acked, ends=None, clean=True):
     inside = sorted(path.name for path in lab.root.iterdir())
     demand(inside == sorted(["bundles", "etc", "run", "var"]), f"in the root: {inside}")
     return found
+
+
+def check_known_good(lab, model):
+    """At rest the link names the last known-good version, soon also where setting it has failed."""
+    link, good = lab.models / "known-good", model["known_good"]
+    wanted = "versions/" + good["digest"].replace(":", "-") if good else None
+
+    def found():
+        return os.readlink(link) if link.is_symlink() else None
+    if not lab.wait_until(lambda: found() == wanted, LINKED_WITHIN):
+        raise Wrong(f"the last known-good version is {good and good['label']}, known-good names {found()}")
 
 
 def check_outside(report):

@@ -167,6 +167,11 @@ class Runner:
         lab.halt()
         log, marks = power.read_log(lab.log_file)
         promises.demand(len(marks) == len(acked) + 1, f"{len(marks)} marks for {len(acked)} answers and an end")
+        if operation.pending:
+            folder, name, label = operation.pending
+            target = label and "versions/" + lab.digests[label].replace(":", "-")
+            before, log = power.with_pending_entry(before, log, (lab.state / folder).stat().st_ino, name, target)
+            marks = [mark + 1 for mark in marks]
         return before, log, marks[:-1], marks[-1], ends
 
     def power_states(self, before, log, chosen):

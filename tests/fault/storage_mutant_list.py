@@ -1,15 +1,21 @@
-"""Mistakes in what is stored: (name, file in supervisor, text that occurs once, what replaces it, suite that must find it, operation)."""
+"""Mistakes in what is stored: (name, file, text that occurs once, what replaces it, suite that must find it, operation). The suite
+"corruption" is tests/store/corruption_test.cpp, which has no operations."""
 
-FILES, PLACE, STREAM, SQLITE, VERSIONS, RUNNER = ("sys/files.cpp", "store/place_tree.cpp", "store/import_stream.cpp", "store/sqlite.cpp",
-                                                  "store/versions.cpp", "daemon/runner.cpp")
-FIRST, GOOD, BACK, CORRUPT = "first install", "good upgrade", "manual rollback", "rollback, target corrupt"
+FILES, PLACE, STREAM, SQLITE, LEDGER, LOAD, BACKUP, RECOVERY, VERSIONS = (
+    f"supervisor/{name}.cpp" for name in ("sys/files", "store/place_tree", "store/import_stream", "store/sqlite", "store/ledger", "store/ledger_load",
+                                          "store/ledger_backup", "store/recovery", "store/versions"))
+RUNNER, SWITCH = "supervisor/daemon/runner.cpp", "rollback/switch_files.cpp"
+FIRST, BAD_FIRST, GOOD, BAD, BACK, CORRUPT, AGAIN, GARBAGE, LEDGER_LOST, KILLED_BACK = (
+    "first install", "bad first install", "good upgrade", "bad upgrade", "manual rollback", "rollback, target corrupt", "damaged version again",
+    "garbage collection", "damaged ledger", "killed on the way back")
 
 # name → why no test can tell it from the original
 EQUIVALENT = {
-    "link_not_synced": "the ledger is the authority: a link that points elsewhere is put right at start, and what it named before is kept",
-    "imported_root_not_synced": "place_tree syncs the same directory again once it is in its place",
-    "placed_version_not_synced": "only its mode changed since the import synced it, and the mode is not part of a version",
-    "backup_directory_not_synced": "the older of the two is whole, and state.bak may be one decision behind",
+    "imported_root_not_synced": "settle() syncs the same directory once it is in its place, and nothing refers to it before",
+    "placed_version_not_synced": "only its mode changed since the import synced it, and the mode of a directory is not part of a version",
+    "cut_log_not_synced": "until the next commit, which syncs the same file, what may come back is the commit that was to be tried again, or a "
+                          "request whose answer did not say that it was taken",
+    "link_to_nothing": "a switch follows the verification of its version, and nothing is collected while one is under way",
 }
 
 MUTANTS = [
@@ -20,9 +26,14 @@ MUTANTS = [
     ("imported_root_not_synced", STREAM, "if (::fsync(root_.get()) != 0) return fail_errno(\"fsync the new version\", errno);", "", "power", GOOD),
     ("placed_version_not_synced", PLACE, "    MG_CHECK(sys::fsync_directory(version));\n", "", "power", GOOD),
     ("place_not_synced", PLACE, "    return sys::fsync_directory(version.parent_path());\n", "    return {};\n", "power", GOOD),
+    ("retired_version_not_synced", PLACE, "    return sys::fsync_directory(target.parent_path());\n", "    return {};\n", "power", GARBAGE),
     ("made_directories_not_synced", FILES, "        MG_CHECK(fsync_directory(parent));\n", "", "power", FIRST),
     ("link_not_synced", FILES, "        return failed(\"rename to\", link, cause);\n    }\n    return fsync_fd(directory, link);",
-     "        return failed(\"rename to\", link, cause);\n    }\n    return {};", "power", GOOD),
+     "        return failed(\"rename to\", link, cause);\n    }\n    return {};", "power", BACK),
+    ("link_that_is_right_not_synced", FILES, "    if (present == target) return fsync_fd(directory, link);", "    if (present == target) return {};",
+     "power", KILLED_BACK),
+    ("removed_link_not_synced", FILES, "return failed(\"remove link\", link, errno);\n    return fsync_fd(place.directory.get(), link);",
+     "return failed(\"remove link\", link, errno);\n    return {};", "power", BAD_FIRST),
     ("backup_not_synced", FILES, "    MG_CHECK(write_all(fd.get(), content, path));\n    MG_CHECK(fsync_fd(fd.get(), path));\n",
      "    MG_CHECK(write_all(fd.get(), content, path));\n", "power", GOOD),
     ("backup_directory_not_synced", FILES, "        return done;\n    }\n    return fsync_fd(place.directory.get(), path);",
@@ -30,18 +41,48 @@ MUTANTS = [
     ("commits_not_synced", SQLITE, "PRAGMA synchronous=FULL;", "PRAGMA synchronous=NORMAL;", "power", GOOD),
     ("nothing_synced_by_the_ledger", SQLITE, "PRAGMA synchronous=FULL;", "PRAGMA synchronous=OFF;", "power", GOOD),
     ("new_ledger_not_synced", SQLITE, "        MG_CHECK(sys::fsync_directory(file.parent_path()));\n", "", "power", FIRST),
+    ("cut_log_not_synced", LEDGER, "if (::ftruncate(fd.get(), log_bytes_) != 0 || ::fsync(fd.get()) != 0)", "if (::ftruncate(fd.get(), log_bytes_) != 0)",
+     "power", GOOD),
+    ("damaged_ledger_not_synced", RECOVERY, "    MG_CHECK(sys::fsync_directory(file.parent_path()));\n    return name(number)", "    return name(number)",
+     "power", LEDGER_LOST),
     # ---- the order of two steps
     ("link_removed_before_it_is_made", FILES, "    int r = ::symlinkat(target.c_str(), directory, place.temp.c_str());\n",
      "    ::unlinkat(directory, place.name.c_str(), 0);\n    int r = ::symlinkat(target.c_str(), directory, place.temp.c_str());\n", "kill", GOOD),
     ("acts_before_it_persists", RUNNER, "        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));\n",
      "        state_ = next.state;\n        for (const core::Action& action : next.actions)\n            perform(action);\n        next.actions.clear();\n"
      "        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));\n", "kill", BACK),
+    ("collects_before_it_forgets", RUNNER, "    if (const auto kept = commit(changes); !kept) return storage_trouble(kept.error());\n    for (",
+     "    for (const auto& [name, digest] : changes.forgotten_versions)\n        std::ignore = parts_.versions.remove(name, digest);\n"
+     "    if (const auto kept = commit(changes); !kept) return storage_trouble(kept.error());\n    for (", "kill", GARBAGE),
+    ("damaged_ledger_goes_before_its_log", RECOVERY, "for (const char* part : {\"-wal\", \"-journal\", \"\"})",
+     "for (const char* part : {\"\", \"-wal\", \"-journal\"})", "kill", LEDGER_LOST),
+    ("moved_link_is_not_told", SWITCH, "outcome.link_moved = now && *now == target && (target || request.to.empty());", "", "errno", GOOD),
+    # ---- a failure that is not dealt with
+    ("event_lost_with_its_commit", RUNNER, "            storage_trouble(done.error());\n            break;",
+     "            storage_trouble(done.error());\n            queue_.pop_front();\n            break;", "errno-lasting", GOOD),
+    ("ledger_not_opened_anew", RUNNER, "    storage_retry_ = parts_.loop.add_timer(kStorageRetry, [this] { ensure_storage(); });\n", "", "errno-lasting", BAD),
+    ("failed_commit_stays_in_the_log", LEDGER, "    if (status.st_size <= log_bytes_) return {};", "    if (true) return {};", "errno", GOOD),
+    ("handle_used_after_a_failed_commit", LEDGER, "        abandon();\n        return std::unexpected(as_io(std::move(done).error()));",
+     "        return std::unexpected(as_io(std::move(done).error()));", "errno", GOOD),
     # ---- a check less
     ("stale_temp_of_a_link_stays", FILES, "    if (r != 0 && errno == EEXIST) {", "    if (false) {", "kill", GOOD),
     ("stale_temp_of_a_file_stays", FILES, "    if (fd < 0 && errno == EEXIST) {", "    if (false) {", "kill", GOOD),
-    ("staging_not_emptied", VERSIONS, "    for (const sys::Path& path : left)\n        MG_CHECK(sys::remove_tree(path));\n", "", "kill", GOOD),
+    ("staging_not_emptied", VERSIONS, "    for (const sys::Path& path : left)\n        rubbish_->remove(path);\n", "", "kill", GOOD),
     ("wrong_digest_is_believed", VERSIONS, "        if (found == digest.text)", "        if (found == digest.text || true)", "kill", CORRUPT),
     ("unreadable_version_is_intact", VERSIONS, "return Verified{.intact = false, .why = std::move(error.what), .stamps = {}};",
      "return Verified{.intact = true, .why = std::move(error.what), .stamps = {}};", "kill", CORRUPT),
+    ("stamps_always_agree", VERSIONS, "if (now && !stamps_difference(stamps, std::move(*now))) {", "if (now) {", "kill", CORRUPT),
+    ("damaged_version_not_replaced", VERSIONS, "    if (old->intact) {", "    if (true) {", "kill", AGAIN),
+    ("link_to_nothing", SWITCH, "if (!std::filesystem::is_directory(model_dir / target, error))", "if (false)", "kill", CORRUPT),
     ("write_ends_short", FILES, "        content.remove_prefix(static_cast<std::size_t>(count));\n", "        content = {};\n", "kill", GOOD),
+    ("rows_are_believed", SQLITE, "    return shortened(sum) == text(last);", "    return true;", "corruption", ""),
+    ("rows_of_two_commits", LOAD, "    if (device[\"rows\"].is_object() && device[\"rows\"] != nlohmann::json(checksums_))", "    if (false)", "corruption", ""),
+    ("rows_may_be_missing", LOAD, " || device[\"models\"] != loaded.state.models.size())", ")", "corruption", ""),
+    ("structure_not_checked", LOAD, "    if (!answered || check.text(0) != \"ok\")", "    if (!answered)", "corruption", ""),
+    ("schema_not_looked_at", LOAD, "    if (version == tables::kSchemaVersion) MG_CHECK(check_schema());\n", "", "corruption", ""),
+    ("lost_commits_not_noticed", RECOVERY, "return backup() != nullptr && number && *number < backup()->commit;", "return number && false;", "corruption", ""),
+    ("cut_off_end_not_told", RECOVERY, "            if (ledger_->bytes_cut_off() > 0)", "            if (false)", "corruption", ""),
+    ("backup_is_believed", BACKUP, "    if (!rest.starts_with(stated)) return {};", "    if (rest.size() < stated.size()) return {};", "corruption", ""),
+    ("number_of_a_backup_is_believed", BACKUP, "if (const auto stated = object.find(\"backup\"); stated != object.end() && *stated != number)",
+     "if (false)", "corruption", ""),
 ]

@@ -1,14 +1,15 @@
 // fault_tracer: runs a command and lets a fault hit it, or one of its children, at a chosen file-changing system call.
 //
 //   fault_tracer --state DIR [--allow DIR] [--report FILE] [--log FILE] [--wait-for-signal]
-//                [--at N --do FAULT [--lasting MS]] -- COMMAND …
+//                [--at N --do FAULT [--named TEXT] [--lasting MS]] -- COMMAND …
 //
 // FAULT: kill-before, kill-after, torn (a write is cut in half, then kill); ENOSPC, EDQUOT, EIO, EROFS, EMFILE (the
 // call is not made and fails so). Only calls about files below DIR count, and of these only the ones that the fault can
-// happen to; EMFILE counts every open. --lasting: from the N-th call on all of them fail for so many milliseconds.
-// SIGUSR1: counting begins here (with --wait-for-signal nothing counts before). With --log SIGUSR2 writes a mark into
-// the log. SIGTERM: everything is killed. A kill takes the whole tree of processes at once. The report: counts for each
-// fault, what was hit, and calls that changed something outside DIR and the allowed directory.
+// happen to; EMFILE counts every open. --named: only those whose text, as the report has it, holds TEXT. --lasting:
+// from the N-th call on all of them fail for so many milliseconds. SIGUSR1: counting begins here (with
+// --wait-for-signal nothing counts before). With --log SIGUSR2 writes a mark into the log. SIGTERM: everything is
+// killed. A kill takes the whole tree of processes at once. The report: counts for each fault, what was hit, and calls
+// that changed something outside DIR and the allowed directory.
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -46,7 +47,7 @@ using namespace modelguard::fault;
 volatile std::sig_atomic_t g_begin = 0, g_mark = 0, g_stop = 0;
 
 struct Options {
-    std::string state, allow, report, log, fault;
+    std::string state, allow, report, log, fault, named;
     long at{0};
     std::chrono::milliseconds lasting{0};
     bool wait_for_signal{false};
@@ -212,6 +213,7 @@ void Tracer::stopped(pid_t pid, int status) {
 }
 
 bool Tracer::is_hit(const Call& call) {
+    if (!options_.named.empty() && !call.text().contains(options_.named)) return false;
     const bool lasts = std::chrono::steady_clock::now() < well_again_;
     bool hits = false;
     for (std::size_t i = 0; i < kFaults.size(); ++i) {
@@ -329,6 +331,8 @@ std::optional<Options> parse(int argc, char** argv) {
             options.log = value;
         } else if (option == "--do") {
             options.fault = value;
+        } else if (option == "--named") {
+            options.named = value;
         } else if (option == "--at") {
             options.at = std::strtol(value, nullptr, 10);
         } else if (option == "--lasting") {
