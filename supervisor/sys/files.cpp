@@ -208,12 +208,24 @@ Result<void> replace_symlink(const Path& link, const std::string& target) {
 Result<void> remove_symlink(const Path& link) {
     MG_TRY(const Place place, open_place(link));
     MG_TRY(const std::optional<std::string> present, read_link_at(place.directory.get(), place.name.c_str(), link));
-    if (!present) return {};
-    if (::unlinkat(place.directory.get(), place.name.c_str(), 0) != 0) return failed("remove link", link, errno);
+    // Gone already may still be only in the page cache, as above.
+    if (present && ::unlinkat(place.directory.get(), place.name.c_str(), 0) != 0)
+        return failed("remove link", link, errno);
     return fsync_fd(place.directory.get(), link);
 }
 
 Result<std::optional<std::string>> read_symlink(const Path& link) { return read_link_at(AT_FDCWD, link.c_str(), link); }
+
+namespace {
+Path parent_of(const Path& path) { return path.parent_path().empty() ? Path(".") : path.parent_path(); }
+
+/// A directory that we may not read or write is no place that we made an entry in.
+Result<void> fsync_parent_of_found(const Path& path) {
+    Result<void> synced = fsync_directory(parent_of(path));
+    if (!synced && (synced.error().sys_errno == EACCES || synced.error().sys_errno == EROFS)) return {};
+    return synced;
+}
+}  // namespace
 
 Result<void> make_directories(const Path& path, unsigned mode) {
     std::vector<Path> missing;  // deepest first
@@ -221,13 +233,14 @@ Result<void> make_directories(const Path& path, unsigned mode) {
         struct stat found{};
         if (::stat(at.c_str(), &found) == 0) {
             if (!S_ISDIR(found.st_mode)) return failed("make directory", at, EEXIST);
+            MG_CHECK(fsync_parent_of_found(at));
             break;
         }
         if (errno != ENOENT) return failed("stat", at, errno);
         missing.push_back(at);
     }
     for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
-        const Path parent = at->parent_path().empty() ? Path(".") : at->parent_path();
+        const Path parent = parent_of(*at);
         if (::mkdir(at->c_str(), mode) != 0 && errno != EEXIST) return failed("make directory", *at, errno);
         MG_TRY(const Fd made, open_directory(*at));
         MG_CHECK(ensure_mode(made.get(), mode, *at));

@@ -26,14 +26,19 @@ Result<void> write_file_atomic(const Path& path, std::string_view content, unsig
 /// Makes `link` point at `target` by symlink + rename + fsync(dir), removing a stale temp first; where it
 /// does already, only the fsync.
 Result<void> replace_symlink(const Path& link, const std::string& target);
-/// Removes a symlink and fsyncs the directory; fine if there is none. io if it is something else than a link.
+/// Removes a symlink and fsyncs the directory, which it does too if there is none. io if it is something else than a
+/// link.
 Result<void> remove_symlink(const Path& link);
 /// Where a link points; nullopt where there is none.
 Result<std::optional<std::string>> read_symlink(const Path& link);
-/// mkdir -p with `mode` for what is made; each new entry's parent is fsynced.
+/// mkdir -p with `mode` for what is made, durable on return: each new entry's parent is fsynced, and that of the
+/// deepest directory that was there already, since whoever made it may have been killed before.
 Result<void> make_directories(const Path& path, unsigned mode);
 /// Removes a tree, read-only directories too, never following links out of it; fine if there is none.
 Result<void> remove_tree(const Path& path);
+/// The same where it does not take long: false where something is left, since there are more than `entries` (a directory
+/// counts again for each time that it is come back to), or a file of more than 16 MiB, whose blocks may be many.
+Result<bool> remove_small_tree(const Path& path, std::size_t entries);
 /// Bytes an unprivileged user may still write.
 Result<std::uint64_t> free_bytes(const Path& path);
 

@@ -1,5 +1,6 @@
-// remove_tree() of files.hpp. What it removes may be a hostile bundle: it never follows a link, holds three descriptors
-// however deep the tree is, and goes up by ".." only after checking that this is the directory it came down from.
+// remove_tree() and remove_small_tree() of files.hpp. What it removes may be a hostile bundle: it never follows a
+// link, holds three descriptors however deep the tree is, and goes up by ".." only after checking that this is the
+// directory it came down from.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -16,6 +18,25 @@ namespace modelguard::sys {
 
 namespace {
 constexpr mode_t kOwnerAll = 0700;
+// 4,096 clusters of a flash card at worst; 5 ms there.
+constexpr off_t kLargeFileBytes = 16 << 20;
+
+/// How many entries a removal may take away; none: all.
+class Budget {
+  public:
+    explicit Budget(std::optional<std::size_t> entries) : entries_(entries) {}
+    bool is_limited() const { return entries_.has_value(); }
+    /// False where there is none left.
+    bool take_one() {
+        if (!entries_) return true;
+        if (*entries_ == 0) return false;
+        --*entries_;
+        return true;
+    }
+
+  private:
+    std::optional<std::size_t> entries_;
+};
 
 struct Level {
     std::string name;  // in the level above
@@ -24,9 +45,11 @@ struct Level {
 };
 
 struct Walk {
-    Path root;                  // for messages
-    Fd current;                 // the directory being emptied
-    dev_t device{0};            // a mount inside the tree is not ours to empty
+    Path root;        // for messages
+    Fd current;       // the directory being emptied
+    dev_t device{0};  // a mount inside the tree is not ours to empty
+    Budget budget;
+    bool stopped{false};        // by the budget
     std::vector<Level> levels;  // the innermost is `current`; the first one's parent is the tree's parent
 };
 
@@ -83,8 +106,14 @@ Result<void> ascend(Walk& walk) {
     return {};
 }
 
-// Unlinks what is no directory; returns the first directory found, empty when nothing is left.
-Result<std::string> empty_files(const Walk& walk) {
+bool is_large_file(int directory, const char* name) {
+    struct stat found{};
+    return ::fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) &&
+           found.st_size > kLargeFileBytes;
+}
+
+// Unlinks what is no directory; returns the first directory found, empty when nothing is left or the budget ended it.
+Result<std::string> empty_files(Walk& walk) {
     // A descriptor of its own: fdopendir() takes it, and its offset must start at the beginning.
     Fd copy(::openat(walk.current.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!copy) {
@@ -104,21 +133,28 @@ Result<std::string> empty_files(const Walk& walk) {
         if (!entry) return std::string();
         std::string name = entry->d_name;
         if (name == "." || name == "..") continue;
+        if (!walk.budget.take_one()) {
+            walk.stopped = true;
+            return std::string();
+        }
         if (entry->d_type == DT_DIR) return name;
+        if (walk.budget.is_limited() && is_large_file(walk.current.get(), name.c_str())) {
+            walk.stopped = true;
+            return std::string();
+        }
         const int error = unlink_in(walk.current.get(), name.c_str(), 0);
         if (error == EISDIR) return name;  // a file system that does not tell types
         if (error != 0) return failed(walk.root, "unlink", name, error);
     }
 }
-}  // namespace
-
-Result<void> remove_tree(const Path& path) {
+/// False where the budget ended it.
+Result<bool> remove_within(const Path& path, const Budget& budget) {
     const Path plain = path.has_filename() ? path : path.parent_path();
     if (plain.filename().empty() || plain.filename() == "." || plain.filename() == "..")
         return failed(path, "not a name:", plain.native(), EINVAL);
     struct stat found{};
     if (::lstat(plain.c_str(), &found) != 0) {
-        if (errno == ENOENT) return {};
+        if (errno == ENOENT) return true;
         return failed(path, "stat", plain.native(), errno);
     }
     const Path above = plain.parent_path().empty() ? Path(".") : plain.parent_path();
@@ -127,22 +163,31 @@ Result<void> remove_tree(const Path& path) {
     if (!S_ISDIR(found.st_mode)) {
         if (const int error = unlink_in(parent.get(), name.c_str(), 0); error != 0)
             return failed(path, "unlink", name, error);
-        return {};
+        return true;
     }
 
     struct stat outside{};
     if (::fstat(parent.get(), &outside) != 0) return failed(path, "stat", above.native(), errno);
-    Walk walk{path, std::move(parent), found.st_dev, {}};
+    Walk walk{path, std::move(parent), found.st_dev, budget, false, {}};
     walk.levels.push_back({above.native(), outside.st_dev, outside.st_ino});
     MG_CHECK(descend(walk, name));
     while (walk.levels.size() > 1) {
         MG_TRY(const std::string inner, empty_files(walk));
+        if (walk.stopped) return false;
         if (inner.empty())
             MG_CHECK(ascend(walk));
         else
             MG_CHECK(descend(walk, inner));
     }
+    return true;
+}
+}  // namespace
+
+Result<void> remove_tree(const Path& path) {
+    MG_CHECK(remove_within(path, Budget(std::nullopt)));
     return {};
 }
+
+Result<bool> remove_small_tree(const Path& path, std::size_t entries) { return remove_within(path, Budget(entries)); }
 
 }  // namespace modelguard::sys

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,19 @@
 #include <fstream>
 
 #include "tests/sys/world.hpp"
+
+namespace {
+std::vector<std::string>* synced = nullptr;  // what fsync() was called for, while a test wants to know
+}  // namespace
+
+/// In the place of libc's, for everything that is linked into this test.
+extern "C" int fsync(int fd) {
+    if (synced) {
+        std::error_code error;
+        synced->push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error));
+    }
+    return static_cast<int>(::syscall(SYS_fsync, fd));
+}
 
 namespace modelguard::sys::test {
 namespace {
@@ -224,6 +238,45 @@ TEST_F(FilesTest, directories_are_made_on_the_way_and_existing_ones_keep_their_m
     put(dir / "file", "x");
     EXPECT_EQ(make_directories(dir / "file", 0700).error().kind, ErrorKind::conflict);
     EXPECT_FALSE(make_directories(dir / "file/below", 0700).has_value());
+}
+
+TEST_F(FilesTest, directory_that_was_there_is_made_durable_too) {
+    fs::create_directories(dir / "a/b");  // made and killed before the fsync
+    std::vector<std::string> list;
+    synced = &list;
+
+    ASSERT_TRUE(make_directories(dir / "a/b/c", 0755).has_value());
+    EXPECT_EQ(list, (std::vector<std::string>{dir / "a", dir / "a/b"}));
+    list.clear();
+    ASSERT_TRUE(make_directories(dir / "a/b/c", 0755).has_value());
+    EXPECT_EQ(list, std::vector<std::string>{dir / "a/b"});
+
+    synced = nullptr;
+}
+
+TEST_F(FilesTest, link_that_is_gone_already_is_made_durable_too) {
+    std::vector<std::string> list;
+    synced = &list;
+    EXPECT_TRUE(remove_symlink(dir / "none").has_value());
+    synced = nullptr;
+    EXPECT_EQ(list, std::vector<std::string>{dir.path()});
+}
+
+TEST_F(FilesTest, small_tree_is_removed_and_a_large_one_left_in_part) {
+    fs::create_directories(dir / "tree/inner");
+    for (const char* name : {"1", "2", "3"})
+        put(dir / "tree/inner" / name, "x");
+    EXPECT_EQ(remove_small_tree(dir / "tree", 3).value(), false);
+    EXPECT_EQ(entries_in(dir / "tree/inner"), 1U);
+    put(dir / "tree/large", "x");
+    fs::resize_file(dir / "tree/large", 17u << 20);
+
+    EXPECT_EQ(remove_small_tree(dir / "tree", 100).value(), false);
+    EXPECT_TRUE(fs::exists(dir / "tree/large"));
+    fs::resize_file(dir / "tree/large", 1u << 20);
+    EXPECT_EQ(remove_small_tree(dir / "tree", 100).value(), true);
+    EXPECT_FALSE(fs::exists(dir / "tree"));
+    EXPECT_EQ(remove_small_tree(dir / "tree", 0).value(), true) << "gone already is fine";
 }
 
 TEST_F(FilesTest, tree_is_removed_and_links_out_of_it_are_not_followed) {
