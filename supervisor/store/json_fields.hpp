@@ -93,6 +93,17 @@ class Fields {
     std::set<std::string, std::less<>> taken_;
 };
 
+/// `ours`, which names every key that this release knows, with what else is in the outermost object of `found`: a newer
+/// release finds its own again after this one wrote the row.
+inline std::string keep_unknown_keys(std::string_view found, std::string_view ours) {
+    const auto before = nlohmann::json::parse(found, nullptr, false);
+    auto now = nlohmann::json::parse(ours, nullptr, false);
+    if (!before.is_object() || !now.is_object()) return std::string(ours);
+    for (const auto& [key, value] : before.items())
+        if (!now.contains(key)) now[key] = value;
+    return dump_json(now);
+}
+
 nlohmann::json reports_to_json(const std::vector<core::CheckReport>& reports);
 std::vector<core::CheckReport> reports_from_json(const nlohmann::json& json, const std::string& where,
                                                  std::vector<std::string>& notes);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "supervisor/store/json_fields.hpp"
 #include "supervisor/store/ledger_backup.hpp"
 #include "supervisor/store/ledger_tables.hpp"
 #include "supervisor/store/sqlite_ledger.hpp"
@@ -50,6 +51,8 @@ Result<void> SqliteLedger::write_state(const Changes& changes, Written& written)
     if (changes.state == nullptr || (state_ && *state_ == *changes.state)) return {};
     const core::State& state = *changes.state;
     const auto write = [&](const std::string& key, std::string json) -> Result<void> {
+        if (const auto newer = newer_texts_.find(key); newer != newer_texts_.end())
+            json = keep_unknown_keys(newer->second, json);
         const auto before = state_texts_.find(key);
         if (before != state_texts_.end() && before->second == json) return {};
         MG_CHECK(begin());
@@ -98,7 +101,10 @@ Result<void> SqliteLedger::write_device(const Changes& changes, Written& written
                                 {"next_id", state->next_id},
                                 {"commit", commit_number_ + 1},
                                 {"rows", checksums}};
-    return tables::write_state(*database_, tables::kDeviceKey, device.dump());
+    const auto newer = newer_texts_.find(tables::kDeviceKey);
+    return tables::write_state(
+        *database_, tables::kDeviceKey,
+        newer == newer_texts_.end() ? device.dump() : keep_unknown_keys(newer->second, device.dump()));
 }
 
 Result<void> SqliteLedger::write_history(const Changes& changes, Written& written) {
@@ -189,6 +195,7 @@ void SqliteLedger::remember(const Changes& changes, Written& written) {
         checksums_[key] = std::move(checksum);
     for (const std::string& key : written.erased) {
         state_texts_.erase(key);
+        newer_texts_.erase(key);
         checksums_.erase(key);
     }
     if (changes.state != nullptr) state_ = *changes.state;

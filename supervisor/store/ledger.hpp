@@ -91,12 +91,17 @@ struct Loaded {
     /// Neither the database nor a backup could be read although there was one: the state is empty, and what the disk
     /// holds has to be looked at.
     bool rebuilt{false};
-    bool restored{false};                   ///< the state is a backup's: what was decided since is not in it
-    bool blank{false};                      ///< no state was ever committed, or nothing of it is left
+    bool restored{false};         ///< the state is a backup's: what was decided since is not in it
+    bool blank{false};            ///< no state was ever committed, or nothing of it is left
+    bool versions_lost{false};    ///< rows of versions were damaged and dropped: who they were, the disk tells
+    bool versions_unread{false};  ///< rows of versions are there, but of a newer release
     std::vector<core::Decision> decisions;  ///< of a rebuilding, for the history of the first commit
     std::vector<StoredVersion> adopted;     ///< versions found on the disk, for the first commit
     std::uint64_t backup_number{0};         ///< of the newest whole state.bak; the next one is larger
 };
+
+/// The newest 50 notes, and of them at most 16 KiB: they are in every status and backup. Says how many it left out.
+void bound_notes(std::vector<std::string>& notes);
 
 class Ledger {
   public:

@@ -13,10 +13,18 @@
 
 namespace modelguard::store {
 
+namespace {
+// Of each table: which rows, an operator may ask; a thousand more say nothing new.
+constexpr std::size_t kMostTold = 5;
+}  // namespace
+
 Result<void> SqliteLedger::open_database() {
     in_transaction_ = false;
     struct stat status{};
     bytes_found_ = ::stat(file_.c_str(), &status) == 0 ? status.st_size : 0;
+    // While a ledger is in use it has a log; a journal it has only until its first page is written.
+    was_being_made_ = bytes_found_ <= page_bytes_ && ::stat(beside("-journal").c_str(), &status) == 0 &&
+                      status.st_size > 0 && ::stat(beside("-wal").c_str(), &status) != 0;
     const std::int64_t log_found = ::stat(beside("-wal").c_str(), &status) == 0 ? status.st_size : 0;
     MG_TRY(database_, Database::open(file_));
     MG_TRY(page_bytes_, database_->number("PRAGMA page_size"));
@@ -59,9 +67,9 @@ Result<void> SqliteLedger::check_identity(Loaded& loaded) {
     MG_TRY(const std::int64_t tables, database_->number("SELECT count(*) FROM sqlite_master"));
     MG_TRY(const std::int64_t application, database_->number("PRAGMA application_id"));
     MG_TRY(const std::int64_t version, database_->number("PRAGMA user_version"));
-    // Made by us and killed before the tables were: nothing, or the one page that says WAL. SQLite takes a file that
-    // was cut to a few bytes for an empty one, too; that is damage.
-    if (tables == 0 && application == 0 && (bytes_found_ == 0 || bytes_found_ == page_bytes_)) {
+    // Made by us and killed before the tables were: nothing, the one page that says WAL, or a part of it with the
+    // journal that undoes it. SQLite takes a file that was cut to a few bytes for an empty one, too; that is damage.
+    if (tables == 0 && application == 0 && (bytes_found_ == 0 || bytes_found_ == page_bytes_ || was_being_made_)) {
         const std::string make = std::string("BEGIN IMMEDIATE;") + tables::kSchema +
                                  "PRAGMA application_id=" + std::to_string(tables::kApplicationId) +
                                  ";PRAGMA user_version=" + std::to_string(tables::kSchemaVersion) + ";COMMIT;";
@@ -71,6 +79,13 @@ Result<void> SqliteLedger::check_identity(Loaded& loaded) {
     }
     if (application != tables::kApplicationId)
         return fail(ErrorKind::malformed_reply, "it is not a ledger of modelguard");
+    if (version >= tables::kNextMajorSchema)
+        return fail(ErrorKind::unsupported,
+                    "it was written by a release of another kind (schema " + std::to_string(version) +
+                        ", this release understands those below " + std::to_string(tables::kNextMajorSchema) +
+                        ") and is left as it is; what `current` names stays served. Install that release again, or, to "
+                        "begin anew with the known-good versions and without what was rejected, move state.db* and "
+                        "state.bak.* away");
     if (version > tables::kSchemaVersion)
         loaded.notes.push_back("the ledger was written by a newer release (schema " + std::to_string(version) +
                                "); what this release does not know is left alone");
@@ -105,6 +120,9 @@ Result<void> SqliteLedger::load_state(Loaded& loaded) {
                 !device["models"].is_number_unsigned())
                 return damaged("row 'device' is not what it should be");
             loaded.state.next_id = device["next_id"];
+            for (const auto& [name, value] : device.items())
+                if (name != "next_id" && name != "models" && name != "commit" && name != "rows")
+                    newer_texts_[key] = json;
             continue;
         } else if (key.starts_with(tables::kModelPrefix)) {
             const std::string model = key.substr(tables::kModelPrefix.size());
@@ -113,9 +131,11 @@ Result<void> SqliteLedger::load_state(Loaded& loaded) {
                 note.insert(0, "model " + model + ": ");
         } else {
             loaded.notes.push_back("state: unknown row '" + printable_name(key) + "'; left alone");
+            checksums_[key] = rows.text(2);  // it is one of the rows of the commit, and stays one
             continue;
         }
         loaded.notes.insert(loaded.notes.end(), notes.begin(), notes.end());
+        if (!notes.empty()) newer_texts_[key] = json;
         state_texts_[key] = json;
         checksums_[key] = rows.text(2);
     }
@@ -148,10 +168,15 @@ Result<void> SqliteLedger::load_history(Loaded& loaded) {
             }
         }
     }
+    std::size_t told = 0;
     for (const std::int64_t number : damaged) {
-        loaded.notes.push_back("history: entry " + std::to_string(number) + " was damaged and is dropped");
+        if (++told <= kMostTold)
+            loaded.notes.push_back("history: entry " + std::to_string(number) + " was damaged and is dropped");
         MG_CHECK(database_->execute("DELETE FROM history WHERE number=?", Row().integer(number)));
     }
+    if (told > kMostTold)
+        loaded.notes.push_back("history: " + std::to_string(told - kMostTold) +
+                               " more entries were damaged and are dropped");
     return {};
 }
 
@@ -180,6 +205,7 @@ Result<void> SqliteLedger::load_table(const TableLoader& loader, Loaded& loaded)
                 key.emplace_back(rows.text(column));
         }
     }
+    std::size_t told = 0;
     if (!damaged.empty() && loader.table == std::string_view("versions")) loaded.versions_lost = true;
     for (const auto& key : damaged) {
         Row parameters;
@@ -188,9 +214,13 @@ Result<void> SqliteLedger::load_table(const TableLoader& loader, Loaded& loaded)
             parameters.text(part);
             shown += (shown.empty() ? "" : ", ") + printable_name(part);
         }
-        loaded.notes.push_back(std::string(loader.table) + ": row (" + shown + ") was damaged and is dropped");
+        if (++told <= kMostTold)
+            loaded.notes.push_back(std::string(loader.table) + ": row (" + shown + ") was damaged and is dropped");
         MG_CHECK(database_->execute(loader.erase, parameters));
     }
+    if (told > kMostTold)
+        loaded.notes.push_back(std::string(loader.table) + ": " + std::to_string(told - kMostTold) +
+                               " more rows were damaged and are dropped");
     return {};
 }
 
@@ -236,16 +266,20 @@ Result<void> SqliteLedger::load_tables(Loaded& loaded) {
 
 Result<void> SqliteLedger::open_and_load(Loaded& loaded) {
     state_texts_.clear();
+    newer_texts_.clear();
     checksums_.clear();
     state_.reset();
     commit_number_ = 0;
     has_commit_number_ = true;
     state_is_whole_ = false;
     MG_CHECK(open_database());
-    const Result<void> sound = check_identity(loaded);
-    if (!sound && sound.error().kind != ErrorKind::malformed_reply) return sound;
+    Result<void> sound = check_identity(loaded);
+    const bool is_foreign = !sound && sound.error().kind == ErrorKind::unsupported;
+    if (!sound && !is_foreign && sound.error().kind != ErrorKind::malformed_reply) return sound;
     // The structure may be damaged elsewhere than in the state: its rows tell by their checksums.
     if (auto state = load_state(loaded); !state) return sound ? state : sound;
+    // A ledger of another kind has no state that this release could read whole: a bit of its number fell over.
+    if (is_foreign) sound = fail(ErrorKind::malformed_reply, "its schema number is damaged");
     state_is_whole_ = !state_texts_.empty();
     MG_CHECK(load_tables(loaded));
     MG_CHECK(sound);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "supervisor/base/text.hpp"
-#include "supervisor/store/tree.hpp"
+#include "supervisor/store/json_fields.hpp"
 #include "supervisor/store/version_json.hpp"
 
 namespace modelguard::store {
@@ -116,7 +116,13 @@ Result<void> write_manifest(Database& database, const StoredManifest& manifest) 
 }
 
 Result<void> write_version(Database& database, const StoredVersion& version) {
-    const std::string json = version_info_to_json(version.info);
+    std::string json = version_info_to_json(version.info);
+    {
+        MG_TRY(Cursor row, database.query("SELECT json FROM versions WHERE model=? AND digest=?",
+                                          Row().text(version.model).text(version.info.digest.text)));
+        MG_TRY(const bool found, row.next());
+        if (found) json = keep_unknown_keys(row.text(0), json);
+    }
     return database.write("versions",
                           "INSERT INTO versions(model, digest, json, checksum) VALUES(?,?,?,?) "
                           "ON CONFLICT(model, digest) DO UPDATE SET json=excluded.json, checksum=excluded.checksum",

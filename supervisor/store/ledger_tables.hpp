@@ -15,7 +15,12 @@
 namespace modelguard::store::tables {
 
 inline constexpr std::int64_t kApplicationId = 0x6d67'6c64;  // "mgld"
+// Grows with what is added: tables, columns with a default, keys, words. Older releases leave those alone; `checksum`
+// covers the columns of schema 1 only, so that a later column needs a checksum column of its own.
 inline constexpr std::int64_t kSchemaVersion = 1;
+/// From here on a ledger that older releases must not write: a change that is not an addition, and that keeps them from
+/// reading the table `state` whole, so that a damaged number is not taken for one.
+inline constexpr std::int64_t kNextMajorSchema = 1000;
 
 /// Keys of the rows of `state`. `device` holds next_id and how many models there are, so that a lost row is noticed.
 inline constexpr std::string_view kOsKey = "os";

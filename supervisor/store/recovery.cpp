@@ -30,6 +30,8 @@ namespace {
 
 // The newest tells what happened last, the one before whether it happens again; each may be as large as the ledger.
 constexpr int kBrokenKept = 2;
+// Twice what a ledger full of history takes; what is beyond that is no ledger of ours.
+constexpr off_t kMostBrokenBytes = 256 << 20;
 
 struct Parts {
     std::int64_t database{-1};  ///< bytes, -1: not there
@@ -81,6 +83,9 @@ Result<std::string> set_aside(const sys::Path& file) {
     for (const char* part : {"-wal", "-journal", ""})
         if (::rename(with_suffix(file, part).c_str(), with_suffix(name(number), part).c_str()) != 0 && errno != ENOENT)
             return fail_errno("set the damaged ledger aside as " + name(number).string(), errno);
+    for (const char* part : kParts)
+        if (const sys::Path aside = with_suffix(name(number), part); bytes_of(aside, 0) > kMostBrokenBytes)
+            std::ignore = ::truncate(aside.c_str(), kMostBrokenBytes);  // evidence only
     MG_CHECK(sys::fsync_directory(file.parent_path()));
     return name(number).filename().string();
 }
@@ -149,6 +154,7 @@ Result<void> Recovery::commit(Changes changes, const std::string& code, const st
 Result<void> Recovery::carry_over(Loaded read) {
     const std::vector<std::string> notes = std::move(loaded_.notes);
     loaded_ = std::move(read);
+    loaded_.versions_lost = true;  // the table may have ended before its end
     loaded_.notes.insert(loaded_.notes.end(), notes.begin(), notes.end());
     std::ignore = complete_from_backup();  // all of it is committed below
     Changes changes{.state = &loaded_.state,
@@ -287,10 +293,25 @@ Result<std::unique_ptr<Ledger>> Recovery::open() {
     for (const std::string& why : backups_.broken)
         note(why + "; it is written anew");
     loaded_.backup_number = backups_.number;
+    bound_notes(loaded_.notes);
     return std::unique_ptr<Ledger>(std::move(ledger_));
 }
 
 }  // namespace
+
+void bound_notes(std::vector<std::string>& notes) {
+    constexpr std::size_t kMostNotes = 50;
+    constexpr std::size_t kMostBytes = 16u << 10;
+    std::size_t kept = 0;
+    for (std::size_t bytes = 0; kept < std::min(notes.size(), kMostNotes); ++kept) {
+        bytes += notes[notes.size() - 1 - kept].size();
+        if (bytes > kMostBytes) break;
+    }
+    if (kept == notes.size()) return;
+    const std::size_t left_out = notes.size() - kept;
+    notes.erase(notes.begin(), notes.end() - static_cast<std::ptrdiff_t>(kept));
+    notes.insert(notes.begin(), std::to_string(left_out) + " earlier notes are left out");
+}
 
 Result<std::unique_ptr<Ledger>> Ledger::open(const sys::Path& file, Loaded& loaded) {
     loaded = {};

@@ -100,12 +100,14 @@ class SqliteLedger : public Ledger {
     bool state_is_whole_{false};
     std::int64_t page_bytes_{4096};
     std::int64_t bytes_found_{0};  // of the file, before it was opened
+    bool was_being_made_{false};   // it was found as a kill leaves it before its first page is whole
     std::int64_t bytes_cut_off_{0};
     std::int64_t log_bytes_{0};  // of the write-ahead log that belong to commits we said were kept
     std::uint64_t commits_{0};
     std::uint64_t commit_number_{0};
     bool has_commit_number_{true};
     Texts state_texts_;                 // as last written
+    Texts newer_texts_;                 // of those rows that hold what this release does not know
     Texts checksums_;                   // of those rows
     std::optional<core::State> state_;  // the same as values: comparing them is 20 times cheaper than writing JSON
     std::size_t operations_{0};

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
+#include "supervisor/store/sqlite.hpp"
 #include "tests/store/ledger_world.hpp"
 
 namespace modelguard::store::test {
@@ -207,6 +209,137 @@ TEST_F(LedgerDamageTest, a_newer_release_is_read_and_left_alone) {
     EXPECT_EQ(sql("SELECT shadow FROM state WHERE key='model/digits'"), "kept");
     EXPECT_EQ(sql("SELECT shadow FROM operations"), "kept");
     EXPECT_EQ(sql("PRAGMA user_version"), "7");
+}
+
+struct NewerKeysTest : LedgerDamageTest {
+    std::string json_of(const std::string& key) { return sql("SELECT json FROM state WHERE key='" + key + "'"); }
+    std::string set_json(const std::string& key, const std::string& json) {
+        const std::string checksum = Row().text(key).text(json).checksum("state");
+        std::string quoted;
+        for (const char c : json)
+            quoted += c == '\'' ? "''" : std::string(1, c);
+        sql("UPDATE state SET json='" + quoted + "', checksum='" + checksum + "' WHERE key='" + key + "'");
+        return checksum;
+    }
+    /// As a newer release writes the rows: one more key each.
+    void add_key_to_all() {
+        nlohmann::json device = nlohmann::json::parse(json_of("device"));
+        for (const std::string key : {"os", "model/digits", "model/letters"}) {
+            nlohmann::json row = nlohmann::json::parse(json_of(key));
+            row["shadow"] = key;
+            device["rows"][key] = set_json(key, row.dump());
+        }
+        sql("INSERT INTO state(key, json, checksum) VALUES('shadow', '', '')");
+        device["rows"]["shadow"] = set_json("shadow", R"({"of":"a newer release"})");
+        device["shadow"] = "device";
+        set_json("device", device.dump());
+    }
+    std::string shadow_of(const std::string& key) {
+        return nlohmann::json::parse(json_of(key)).value("shadow", "lost");
+    }
+};
+
+TEST_F(NewerKeysTest, keys_of_a_newer_release_survive_what_this_one_writes) {
+    add_key_to_all();
+    ledger = open();
+    ASSERT_EQ(loaded.state, state) << (loaded.notes.empty() ? "" : loaded.notes.front());
+    ASSERT_TRUE(noted("unknown key 'shadow'"));
+
+    state.models["digits"].why = "changed by the older release";
+    state.os.boot_id = "another boot";
+    commit({.state = &state});
+    state.models["digits"].why = "and once more";
+    commit({.state = &state});
+
+    for (const std::string key : {"os", "model/digits", "model/letters"})
+        EXPECT_EQ(shadow_of(key), key);
+    EXPECT_EQ(shadow_of("device"), "device");
+    EXPECT_EQ(json_of("shadow"), R"({"of":"a newer release"})");
+    ledger = open();
+    EXPECT_EQ(loaded.state, state);
+    EXPECT_FALSE(loaded.restored || loaded.rebuilt);
+}
+
+TEST_F(LedgerDamageTest, a_ledger_of_another_kind_is_refused_and_left_as_it_is) {
+    sql("PRAGMA user_version=1000; ALTER TABLE state RENAME TO states");
+    const std::string before = read_file();
+
+    const auto opened = Ledger::open(file, loaded);
+
+    ASSERT_FALSE(opened.has_value());
+    EXPECT_EQ(opened.error().kind, ErrorKind::unsupported);
+    EXPECT_NE(opened.error().what.find("schema 1000"), std::string::npos) << opened.error().what;
+    EXPECT_EQ(read_file(), before);
+    EXPECT_FALSE(has("state.db.broken-0"));
+}
+
+/// What a kill leaves while the first page of a new ledger is written: a part of it, and the journal that undoes it.
+struct UnfinishedLedgerTest : LedgerTest {
+    UnfinishedLedgerTest() {
+        ledger.reset();
+        for (const auto& left : std::filesystem::directory_iterator(dir.path()))
+            std::filesystem::remove(left.path());
+        const sys::Path other = dir / "other.db";
+        sqlite3* raw = nullptr;
+        EXPECT_EQ(sqlite3_open(other.c_str(), &raw), SQLITE_OK);
+        EXPECT_EQ(sqlite3_exec(raw, "PRAGMA journal_mode=WAL", nullptr, nullptr, nullptr), SQLITE_OK);
+        sqlite3_close(raw);
+        std::filesystem::resize_file(other, 2048);
+        std::filesystem::rename(other, file);
+    }
+    void write_journal() {
+        std::string journal("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 8);
+        for (const std::uint32_t number : {0u, 0u, 0u, 512u, 4096u})  // records, nonce, pages before, sector, page
+            for (int shift = 24; shift >= 0; shift -= 8)
+                journal += static_cast<char>(number >> shift & 0xff);
+        journal.resize(512);
+        std::ofstream(file.string() + "-journal", std::ios::binary) << journal;
+    }
+};
+
+TEST_F(UnfinishedLedgerTest, with_its_journal_is_no_damage_since_nothing_was_in_it) {
+    write_journal();
+
+    ledger = open();
+
+    ASSERT_NE(ledger, nullptr);
+    EXPECT_TRUE(loaded.blank);
+    EXPECT_FALSE(loaded.rebuilt);
+    EXPECT_TRUE(loaded.notes.empty());
+    EXPECT_FALSE(std::filesystem::exists(dir / "state.db.broken-0"));
+    const core::State state = rich_state();
+    commit({.state = &state});
+    ledger = open();
+    EXPECT_EQ(loaded.state, state);
+}
+
+TEST_F(UnfinishedLedgerTest, beside_a_backup_it_is_damage) {
+    write_journal();
+    std::ofstream(dir / "state.bak.0") << "not whole";
+    ledger = open();
+    ASSERT_NE(ledger, nullptr);
+    EXPECT_TRUE(loaded.rebuilt);
+}
+
+TEST_F(UnfinishedLedgerTest, without_its_journal_it_is_damage) {
+    ledger = open();
+    ASSERT_NE(ledger, nullptr);
+    EXPECT_TRUE(loaded.rebuilt);
+    EXPECT_TRUE(std::filesystem::exists(dir / "state.db.broken-0"));
+}
+
+TEST(NotesTest, only_the_newest_are_kept_and_not_too_many_bytes) {
+    std::vector<std::string> notes;
+    for (int number = 0; number < 100'000; ++number)
+        notes.push_back(std::to_string(number));
+    bound_notes(notes);
+    ASSERT_EQ(notes.size(), 51u);
+    EXPECT_EQ(notes.front(), "99950 earlier notes are left out");
+    EXPECT_EQ(notes.back(), "99999");
+    bound_notes(notes = {std::string(20'000, 'x'), "short"});
+    EXPECT_EQ(notes, (std::vector<std::string>{"1 earlier notes are left out", "short"}));
+    bound_notes(notes = {});
+    EXPECT_TRUE(notes.empty());
 }
 
 }  // namespace
