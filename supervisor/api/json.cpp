@@ -184,6 +184,8 @@ void fields(A& a, T& v) {
     a.may("bytes", v.bytes);
     a.may("files", v.files);
     a.may("imported_wall_usec", v.imported_wall_usec);
+    a.may("verified_wall_usec", v.verified_wall_usec);
+    a.may("damage", v.damage);
     a.may("current", v.current);
     a.may("known_good", v.known_good);
     a.may("lkg", v.lkg);

@@ -67,6 +67,8 @@ struct VersionItem {
     std::string digest, label, served_version;
     std::uint64_t bytes{0}, files{0};
     std::int64_t imported_wall_usec{0};
+    std::int64_t verified_wall_usec{0};  ///< when it was last read whole and found right, 0: not known
+    std::string damage;                  ///< what was found wrong then; empty: nothing
     bool current{false}, known_good{false}, lkg{false}, pinned{false};
     std::string rejected;  ///< why, as a word; empty: not rejected
 };

@@ -210,6 +210,7 @@ std::string versions_screen(const api::Versions& versions, const View& view) {
         add(item.lkg, "LKG");
         add(item.known_good && !item.lkg, "known-good");
         add(item.pinned, "pinned");
+        add(!item.damage.empty(), "damaged");
         add(!item.rejected.empty(), "rejected: " + printable(item.rejected));
         const Style style = !item.rejected.empty() ? Style::bad : item.current ? Style::good : Style::plain;
         table.add({{item.label.empty() ? "-" : printable(item.label)},

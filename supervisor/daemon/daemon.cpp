@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/garbage.hpp"
 #include "supervisor/daemon/rebuild.hpp"
+#include "supervisor/daemon/scrub.hpp"
 #include "supervisor/daemon/service.hpp"
 #include "supervisor/store/reserve.hpp"
 #include "supervisor/sys/clock.hpp"
@@ -71,15 +73,19 @@ class Daemon {
     Result<void> listen(const char* name, unsigned mode, bool control, unsigned connections,
                         std::unique_ptr<HttpServer>& server);
     void load_manifests(ManifestFiles files, bool first);
+    void remove_orphans(const store::Loaded& loaded);
+    bool has_room(const std::string& model, std::uint64_t announced_bytes);
     bool give_up_reserve();
     void hold_reserve();
     void open_sockets(Instant give_up);
     void backup_soon();
+    void tidy_soon();
     void write_backup();
     void tell_service_manager();
     void note(const std::string& text);
 
     store::Places places_;
+    store::ImportLimits limits_;
     DeviceFacts facts_;
     DeviceConfig device_;
     std::unique_ptr<sys::Loop> loop_;
@@ -89,6 +95,7 @@ class Daemon {
     std::unique_ptr<rollback::OsBackend> os_;
     std::unique_ptr<Runner> runner_;
     std::unique_ptr<Service> service_;
+    std::unique_ptr<Scrub> scrub_;
     std::unique_ptr<HttpServer> reading_, changing_;
     std::vector<sys::Source> signals_;
     sys::Source backup_timer_;
@@ -108,6 +115,14 @@ Result<int> Daemon::run(const DaemonOptions& options) {
     if (!daemon.started_) return std::unexpected(daemon.started_.error());
     daemon.loop_->notify("STOPPING=1");
     return code;
+}
+
+void Daemon::remove_orphans(const store::Loaded& loaded) {
+    for (const auto& [model, digest] : orphans_of(loaded, *versions_)) {
+        const auto removed = versions_->remove(model, digest);
+        note("version " + digest.short_form() + " of " + model + " was left behind without a row in the ledger and " +
+             (removed ? "was removed" : "could not be removed: " + removed.error().what));
+    }
 }
 
 void Daemon::note(const std::string& text) { spdlog::warn("{}", text); }
@@ -130,16 +145,19 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     if (!opened && opened.error().sys_errno == ENOSPC && reserve_->give_up())
         opened = store::Ledger::open(places_.database(), loaded);
     MG_TRY(ledger_, with_context(std::move(opened), "ledger"));
-    store::ImportLimits limits;
-    limits.max_bytes = device_.max_bundle_bytes;
+    limits_.max_bytes = device_.max_bundle_bytes;
     MG_TRY(versions_,
-           with_context(store::VersionStore::open(*loop_, places_, limits, options.self_exe), "version store"));
+           with_context(store::VersionStore::open(*loop_, places_, limits_, options.self_exe), "version store"));
     MG_TRY(os_, make_os_backend(*loop_, options.os_backend, facts_.os_backend));
     hold_reserve();
     ManifestFiles files = read_manifests(places_.config, device_);
     if (loaded.blank) rebuild_from_links(loaded, places_, files.manifests);
     if (loaded.restored) follow_newer_links(loaded, places_, files.manifests);
-    if (loaded.blank || loaded.restored) adopt_unknown_versions(loaded, *versions_);
+    if (loaded.blank || loaded.restored || (loaded.versions_lost && !loaded.versions_unread))
+        adopt_unknown_versions(loaded, *versions_);
+    versions_->on_note([this](const std::string& text) { note(text); });
+    remove_orphans(loaded);
+    store::bound_notes(loaded.notes);
     backups_ = loaded.backup_number;
     facts_.notes = loaded.notes;
     for (const std::string& text : loaded.notes)
@@ -151,10 +169,10 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     lasting_notes_ = facts_.notes.size();
     service_ = std::make_unique<Service>(*loop_, *runner_, *versions_, facts_);
     service_->on_audit = [](const std::string& what) { spdlog::info("request: {}", what); };
-    service_->hold_space = [this] {
-        hold_reserve();
-        return !reserve_timer_;
-    };
+    scrub_ = std::make_unique<Scrub>(*loop_, *runner_, *versions_, device_.scrub_period,
+                                     [this] { return service_->is_importing(); });
+    service_->on_change = [this] { scrub_->pause(); };
+    service_->hold_space = [this](const std::string& model, std::uint64_t bytes) { return has_room(model, bytes); };
     runner_->on_note = [this](const std::string& text) { note(text); };
     runner_->on_decision = [this](const store::HistoryEntry& entry) {
         if (sys::has_journal() && !places_.rooted)
@@ -164,12 +182,11 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     };
     runner_->on_commit = [this](bool decided) {
         service_->wake();
+        if (!runner_->is_idle()) scrub_->pause();
         backup_soon();
         if (!decided) return;
         tell_service_manager();
-        garbage_timer_ = loop_->add_timer(kGarbageDelay, [this] {
-            if (!service_->is_importing()) runner_->collect_garbage(kSpareVersions);
-        });
+        tidy_soon();
     };
     for (const int signal : {SIGTERM, SIGINT})
         signals_.push_back(loop_->add_signal(signal, [this] { loop_->exit(0); }));
@@ -212,6 +229,8 @@ void Daemon::open_sockets(Instant give_up) {
     loop_->enable_watchdog();
     loop_->notify("READY=1");
     tell_service_manager();
+    tidy_soon();  // what a predecessor did not come to
+    scrub_->start();
     write_backup();
     spdlog::info("ready: {}", (places_.runtime / "api.sock").string());
 }
@@ -234,9 +253,33 @@ bool Daemon::give_up_reserve() {
     return given;
 }
 
+/// Whether an update may be taken. Where it may find no space, what nobody needs goes first: how large it is unpacked
+/// is not known before it is there, so that as much as it says, and the largest version of the model once more, are
+/// wanted.
+bool Daemon::has_room(const std::string& model, std::uint64_t announced_bytes) {
+    hold_reserve();
+    const std::uint64_t wanted = limits_.reserve_bytes + announced_bytes;
+    std::uint64_t largest = 0;
+    for (const store::VersionInfo* version : runner_->versions_of(model))
+        largest = std::max(largest, version->bytes);
+    const auto free = sys::free_bytes(places_.state);
+    if ((reserve_timer_ || (free && *free < wanted + 2 * largest)) && !service_->is_importing() &&
+        runner_->collect_garbage(0) > 0)
+        hold_reserve();
+    return !reserve_timer_ || versions_->is_deleting();
+}
+
 void Daemon::hold_reserve() {
     reserve_timer_.reset();
     if (!reserve_->hold()) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { hold_reserve(); });
+}
+
+void Daemon::tidy_soon() {
+    garbage_timer_ = loop_->add_timer(kGarbageDelay, [this] {
+        if (service_->is_importing()) return;
+        runner_->quarantine_damaged();
+        runner_->collect_garbage(kSpareVersions);
+    });
 }
 
 /// The copy for when the daemon is dead costs two fsyncs: it waits for a moment in which no version is on its way back.

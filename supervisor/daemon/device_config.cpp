@@ -32,6 +32,12 @@ constexpr ParamSpec kLimitKeys[] = {
      .type = ParamType::text,
      .help = "The largest bundle that is imported, unpacked, as in \"10GiB\"."},
 };
+constexpr ParamSpec kStoreKeys[] = {
+    {.name = "scrub",
+     .type = ParamType::text,
+     .default_text = "7d",
+     .help = "Time in which each known-good version is read and hashed again; off: never."},
+};
 constexpr ParamSpec kTopKeys[] = {
     {.name = "units", .type = ParamType::text_list, .help = "Units that manifests may name besides their model's own."},
     {.name = "addresses",
@@ -39,8 +45,11 @@ constexpr ParamSpec kTopKeys[] = {
      .help = "Hosts or host:port beyond loopback that manifests may name."},
     {.name = "images", .type = ParamType::text_list, .help = "Container images that manifests may name."},
     {.name = "limits", .type = ParamType::object, .help = "Limits of this device.", .fields = kLimitKeys},
+    {.name = "store", .type = ParamType::object, .help = "How versions are kept.", .fields = kStoreKeys},
 };
 constexpr std::string_view kReadHere[] = {"commands"};
+
+constexpr Usec kShortestScrub = std::chrono::seconds(1);  // for a look at it working; it reads without pause then
 
 struct SizeUnit {
     std::string_view suffix;
@@ -116,6 +125,18 @@ void read_limits(const ParamMap& limits, DeviceConfig& device, FindingSink& sink
         sink.error(found->second.line, "limits.max_bundle",
                    "found " + in_quotes(text) + "; expected a number and a unit (KiB, MiB, GiB, TiB), as in 10GiB");
 }
+
+void read_store(const ParamMap& store, DeviceConfig& device, FindingSink& sink) {
+    const auto found = store.find("scrub");
+    if (found == store.end()) return;
+    const std::string& text = std::get<std::string>(found->second.value);
+    const Result<Usec> period = text == "off" ? Result<Usec>(Usec{0}) : parse_duration(text);
+    if (period && (text == "off" || *period >= kShortestScrub))
+        device.scrub_period = *period;
+    else
+        sink.error(found->second.line, "store.scrub",
+                   "found " + in_quotes(text) + "; expected off, or a duration of 1s at least, as in 7d");
+}
 }  // namespace
 
 std::optional<DeviceConfig> parse_device_config(std::string_view text, const std::string& file,
@@ -130,6 +151,7 @@ std::optional<DeviceConfig> parse_device_config(std::string_view text, const std
     if (has_param(params, "addresses")) device.addresses = list_param(params, "addresses");
     if (has_param(params, "images")) device.images = list_param(params, "images");
     if (has_param(params, "limits")) read_limits(std::get<ParamMap>(params.find("limits")->second.value), device, sink);
+    if (has_param(params, "store")) read_store(std::get<ParamMap>(params.find("store")->second.value), device, sink);
     if (sink.has_error()) return std::nullopt;
     return device;
 }

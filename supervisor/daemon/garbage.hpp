@@ -1,11 +1,13 @@
 #pragma once
-// Which versions nobody needs any more. Pure; the runner forgets them in the ledger first and removes them then, so
+// Which versions nobody needs any more. The runner forgets them in the ledger first and removes them then, so
 // that a crash in between leaves a directory and never a row without one.
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "supervisor/core/values.hpp"
-#include "supervisor/store/versions.hpp"
+#include "supervisor/store/ledger.hpp"
 
 namespace modelguard::daemon {
 
@@ -18,5 +20,10 @@ inline constexpr std::size_t kSpareVersions = 3;
 std::vector<Digest> garbage_of(const core::ModelState& model,
                                const std::vector<const store::VersionInfo*>& newest_first,
                                const std::vector<Digest>& linked, std::size_t spare);
+
+using ModelVersion = std::pair<std::string, Digest>;
+/// Versions on the disk that no row, no link and nothing of the state names: a crash came between the directory and its
+/// row, at an import or a removal. None where the ledger was not read whole. Reads directories.
+std::vector<ModelVersion> orphans_of(const store::Loaded& loaded, const store::VersionStore& versions);
 
 }  // namespace modelguard::daemon

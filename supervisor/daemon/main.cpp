@@ -93,6 +93,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "--child-import") return store::run_import_child(argc, argv);
     if (argc > 1 && std::string_view(argv[1]) == "--child-hash") return store::run_hash_child(argc, argv);
+    if (argc > 1 && std::string_view(argv[1]) == "--child-remove") return store::run_remove_child(argc, argv);
     try {
         return run(argc, argv);
     } catch (const std::exception& error) {

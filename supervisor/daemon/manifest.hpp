@@ -62,6 +62,7 @@ struct DeviceConfig {
     std::vector<std::string> addresses;  ///< "127.0.0.1:8080" patterns beyond loopback
     std::vector<std::string> images;
     std::uint64_t max_bundle_bytes{64ull << 30};
+    Usec scrub_period{std::chrono::days(7)};  ///< each known-good version is read again about once in it; 0: never
 };
 
 /// nullopt exactly where `findings` holds an error. Never throws; at most 1 MiB of text; never more than 50 findings.

@@ -19,15 +19,6 @@ Digest linked_version(const store::Places& places, const std::string& model, con
     return *digest;
 }
 
-std::vector<std::string> model_names(const store::Places& places) {
-    std::vector<std::string> names;
-    std::error_code error;
-    for (std::filesystem::directory_iterator at(places.models(), error), end; !error && at != end; at.increment(error))
-        if (std::string name = at->path().filename(); is_valid_name(name)) names.push_back(std::move(name));
-    std::ranges::sort(names);
-    return names;
-}
-
 /// As a phase of a newer release is read: on the way back to the known-good version. Core verifies it first, with a
 /// full hash since no stamps are known, and where it is not what its name says, nothing is served.
 core::ModelState way_back(const Digest& current, const Digest& known_good, const Manifest* manifest,
@@ -51,7 +42,7 @@ core::ModelState way_back(const Digest& current, const Digest& known_good, const
 }  // namespace
 
 void rebuild_from_links(store::Loaded& loaded, const store::Places& places, const std::vector<Manifest>& manifests) {
-    for (const std::string& name : model_names(places)) {
+    for (const std::string& name : store::models_on_disk(places)) {
         const Digest current = linked_version(places, name, "current");
         const Digest known_good = linked_version(places, name, "known-good");
         const auto has_link = sys::read_symlink(places.model_dir(name) / "current");
@@ -76,7 +67,7 @@ void rebuild_from_links(store::Loaded& loaded, const store::Places& places, cons
 }
 
 void follow_newer_links(store::Loaded& loaded, const store::Places& places, const std::vector<Manifest>& manifests) {
-    for (const std::string& name : model_names(places)) {
+    for (const std::string& name : store::models_on_disk(places)) {
         const Digest known_good = linked_version(places, name, "known-good");
         if (known_good.empty()) continue;
         core::ModelState old;
@@ -104,7 +95,7 @@ void follow_newer_links(store::Loaded& loaded, const store::Places& places, cons
 }
 
 void adopt_unknown_versions(store::Loaded& loaded, const store::VersionStore& versions) {
-    for (const std::string& name : model_names(versions.places())) {
+    for (const std::string& name : store::models_on_disk(versions.places())) {
         const auto digests = versions.list(name);
         if (!digests) continue;
         for (const Digest& digest : *digests) {

@@ -268,23 +268,33 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
     return {};
 }
 
-void Runner::collect_garbage(std::size_t spare) {
-    if (storage_failed_ || pumping_ || !queue_.empty()) return;
+/// What the links of the model name; nullopt where that is not known, and then nothing is removed.
+std::optional<std::vector<Digest>> Runner::linked(const std::string& model) const {
+    std::vector<Digest> digests;
+    for (const char* link : {"current", "known-good"}) {
+        const auto target = sys::read_symlink(parts_.versions.places().model_dir(model) / link);
+        if (!target) return std::nullopt;
+        if (*target)
+            if (const auto digest = parse_digest(sys::Path(**target).filename().native())) digests.push_back(*digest);
+    }
+    return digests;
+}
+
+std::size_t Runner::collect_garbage(std::size_t spare) {
+    if (storage_failed_ || pumping_ || !queue_.empty()) return 0;
     store::Changes changes;
     for (const auto& [name, model] : state_.models) {
-        std::vector<Digest> linked;
-        for (const char* link : {"current", "known-good"}) {
-            const auto target = sys::read_symlink(parts_.versions.places().model_dir(name) / link);
-            if (!target) return;  // where a link points is not known: nothing is removed
-            if (*target)
-                if (const auto digest = parse_digest(sys::Path(**target).filename().native()))
-                    linked.push_back(*digest);
-        }
-        for (const Digest& digest : garbage_of(model, versions_of(name), linked, spare))
+        const auto pointed_at = linked(name);
+        if (!pointed_at) return 0;
+        for (const Digest& digest : garbage_of(model, versions_of(name), *pointed_at, spare))
             changes.forgotten_versions.emplace_back(name, digest);
     }
-    if (changes.forgotten_versions.empty()) return;
-    if (const auto kept = commit(changes); !kept) return storage_trouble(kept.error());
+    const std::size_t quarantined = spare == 0 ? empty_quarantine() : 0;
+    if (changes.forgotten_versions.empty()) return quarantined;
+    if (const auto kept = commit(changes); !kept) {
+        storage_trouble(kept.error());
+        return 0;
+    }
     for (const auto& [name, digest] : changes.forgotten_versions) {
         versions_[name].erase(digest);
         const auto removed = parts_.versions.remove(name, digest);
@@ -292,6 +302,7 @@ void Runner::collect_garbage(std::size_t spare) {
              (removed ? "was removed" : "could not be removed: " + removed.error().what));
     }
     if (on_commit) on_commit(false);
+    return changes.forgotten_versions.size() + quarantined;
 }
 
 void Runner::conclude_operations(const std::vector<core::Decision>& decisions, store::Changes& changes) {
@@ -334,7 +345,11 @@ Result<store::Operation> Runner::request(store::Operation operation,
     operation.seq = state_.next_id;
     operation.begun_wall_usec = sys::wall_now_usec();
     Extra extra;
-    if (version) extra.versions.push_back(std::move(*version));
+    if (version) {  // it was hashed on its way in
+        version->info.verified_wall_usec = operation.begun_wall_usec;
+        version->info.hash_turn = next_hash_turn();
+        extra.versions.push_back(std::move(*version));
+    }
     extra.operations.push_back(operation);
     pumping_ = true;  // what follows from it waits its turn
     ++state_.next_id;

@@ -68,9 +68,17 @@ class Runner {
     bool storage_failed() const { return storage_failed_; }
     /// Where the ledger could not be written, tries at once whether it can again; true if it can be read and written.
     bool ensure_storage();
-    /// Forgets and removes the versions that nobody needs, but for the `spare` newest of each model (garbage.hpp).
-    /// Blocks for the removal.
-    void collect_garbage(std::size_t spare);
+    /// Forgets and removes the versions that nobody needs, but for the `spare` newest of each model (garbage.hpp);
+    /// with none to spare what is in quarantine too. How many. Large ones are deleted after the return.
+    std::size_t collect_garbage(std::size_t spare);
+
+    /// Nothing is under way for any model or the device but the watching of what serves, and nothing waits.
+    bool is_idle() const;
+    /// What a scrub of a known-good version found: kept, and where it is damaged told to core. Where nothing could be
+    /// found out the version has had its turn.
+    void scrubbed(const std::string& model, const Digest& digest, const Result<store::VersionStore::Verified>& found);
+    /// Moves damaged versions that nothing refers to out of versions/ and forgets them. Blocks as the store does.
+    void quarantine_damaged();
 
     /// Called after each commit; `decided`: there was a decision in it.
     std::function<void(bool decided)> on_commit;
@@ -127,6 +135,12 @@ class Runner {
     void watch_pass(const std::string& model);
     void remember(const std::string& model, const std::vector<core::CheckReport>& reports);
     void verify_again(const core::Verify& action);
+    Result<void> mark(const core::MarkKnownGood& action);
+    void mark_again(const core::MarkKnownGood& action);
+    std::uint64_t next_hash_turn() const;
+    store::VersionInfo hashed(store::VersionInfo info, const store::VersionStore::Verified& found) const;
+    std::optional<std::vector<Digest>> linked(const std::string& model) const;
+    std::size_t empty_quarantine();
     std::map<std::string, core::VersionId, std::less<>> links() const;
 
     RunnerParts parts_;
@@ -138,6 +152,7 @@ class Runner {
     std::map<std::string, std::map<Digest, store::VersionInfo>, std::less<>> versions_;
     std::map<std::uint64_t, store::Operation> open_operations_;
     std::map<std::string, std::unique_ptr<Active>, std::less<>> active_;
+    std::map<std::string, sys::Source, std::less<>> marking_;  // another try of setting the known-good link
     std::map<std::string, LatestChecks, std::less<>> latest_;
     std::deque<std::pair<core::Event, Extra>> queue_;
     bool pumping_{false};

@@ -10,6 +10,7 @@ namespace modelguard::daemon {
 
 namespace {
 constexpr Usec kVerifyRetry = std::chrono::seconds(2);
+constexpr Usec kLinkRetry = std::chrono::seconds(1);
 /// In the steady state every pass asks `ready` with one inference; the whole set is run once in so many passes
 /// (five minutes at the default period), since 10 models with hundreds of inferences each would load a small device.
 constexpr unsigned kFullPassEvery = 30;
@@ -58,11 +59,9 @@ void Runner::verify_again(const core::Verify& action) {
             }
             Extra extra;
             const store::VersionInfo* known = version(action.model, action.version);
-            if (verified->intact && known && !verified->stamps.empty() && known->stamps != verified->stamps) {
-                store::StoredVersion stored{action.model, *known};
-                stored.info.stamps = verified->stamps;
-                extra.versions.push_back(std::move(stored));
-            }
+            const bool by_stamps = verified->intact && action.depth == core::VerifyDepth::stamps;
+            if (known && !(by_stamps && known->stamps == verified->stamps))
+                extra.versions.push_back({action.model, hashed(*known, *verified)});
             later(action.model,
                   core::VersionVerified{action.model, action.work_id, action.version, verified->intact, verified->why},
                   std::move(extra));
@@ -70,15 +69,29 @@ void Runner::verify_again(const core::Verify& action) {
 }
 
 void Runner::perform(const core::MarkKnownGood& action) {
+    marking_.erase(action.model);
+    if (const auto marked = mark(action); !marked) {
+        note("the known-good link of " + action.model +
+             " could not be set, again until it can (the ledger has it): " + marked.error().what);
+        mark_again(action);
+    }
+}
+
+Result<void> Runner::mark(const core::MarkKnownGood& action) {
     const sys::Path link = parts_.versions.places().model_dir(action.model) / "known-good";
-    const auto done = action.version.empty() ? sys::remove_symlink(link)
-                                             : sys::replace_symlink(link, "versions/" + action.version.dir_name());
-    if (!done)
-        note("the known-good link of " + action.model + " could not be set (the ledger has it): " + done.error().what);
+    if (action.version.empty()) return sys::remove_symlink(link);
+    return sys::replace_symlink(link, "versions/" + action.version.dir_name());
+}
+
+void Runner::mark_again(const core::MarkKnownGood& action) {
+    marking_[action.model] = parts_.loop.add_timer(kLinkRetry, [this, action] {
+        if (!mark(action)) mark_again(action);
+    });
 }
 
 void Runner::perform(const core::ForgetModel& action) {
     active_.erase(action.model);
+    marking_.erase(action.model);
     latest_.erase(action.model);
 }
 

@@ -78,6 +78,7 @@ HttpAdmission Service::admit(const HttpServerRequest& request) {
     if (is_read_path(request)) return {};
     if (!request.control)
         return {nullptr, problem_reply(403, ErrorKind::denied, "this socket only reads; changes go to control.sock")};
+    if (on_change) on_change();
     const auto& parts = request.segments;
     const bool deploy = parts.size() == 4 && parts[0] == "v1" && parts[1] == "models" && parts[3] == "deploy";
     if (request.method != "POST" || !deploy) return {};
@@ -86,14 +87,19 @@ HttpAdmission Service::admit(const HttpServerRequest& request) {
     if (uploads_ >= kUploadsAtOnce)
         return {nullptr, problem_reply(503, ErrorKind::unavailable,
                                        "two bundles are being imported already; try again in a moment")};
-    if (hold_space && !hold_space())
+    if (hold_space && !hold_space(parts[2], request.content_length.value_or(0)))
         return {nullptr, error_reply({ErrorKind::io,
                                       "no space: what is kept free for the way back cannot be set aside, so nothing "
                                       "new is taken; make room on the disk",
                                       ENOSPC})};
     const std::string model = parts[2];
     auto import = [this, request, model](Result<store::VersionInfo> imported) -> HttpServerReply {
-        if (!imported) return error_reply(with_context(std::move(imported), "import of the bundle").error());
+        if (!imported) {
+            Error error = with_context(std::move(imported), "import of the bundle").error();
+            if (error.sys_errno == ENOSPC && uploads_ == 1 && runner_.collect_garbage(0) > 0)
+                error.what += "; versions that nobody needs were removed just now: try again";
+            return error_reply(error);
+        }
         if (const std::string label = query_text(request, "label"); !label.empty()) imported->label = label;
         if (const std::string served = query_text(request, "served_version"); !served.empty())
             imported->served_version = served;

@@ -121,6 +121,8 @@ api::Versions make_versions(const Runner& runner, const std::string& model) {
         item.bytes = info->bytes;
         item.files = info->files;
         item.imported_wall_usec = info->imported_wall_usec;
+        item.verified_wall_usec = info->verified_wall_usec;
+        item.damage = info->damage;
         item.current = info->digest == s.current;
         item.known_good = core::find_known_good(s, info->digest) != nullptr;
         item.lkg = lkg && lkg->version == info->digest;

@@ -1,8 +1,10 @@
 // Entry points of the child processes, and how their end is read.
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,6 +35,23 @@ void give_up_rights() {
     std::ignore = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     std::ignore = ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     ::umask(077);
+}
+
+/// A trial may be under way, and its latencies must not be ours.
+void be_nice() {
+    constexpr int kNiceness = 10;
+    std::ignore = ::setpriority(PRIO_PROCESS, 0, kNiceness);
+}
+
+/// Takes what nobody else wants, of the CPU and of the disk. What the system refuses of it costs others some of theirs.
+void be_idle() {
+    constexpr int kLeastNiceness = 19;
+    constexpr int kIoOfThisProcess = 1;    // IOPRIO_WHO_PROCESS
+    constexpr int kIoClassIdle = 3 << 13;  // IOPRIO_CLASS_IDLE; the C library has no names for these
+    const sched_param none{};
+    std::ignore = ::setpriority(PRIO_PROCESS, 0, kLeastNiceness);
+    std::ignore = ::sched_setscheduler(0, SCHED_IDLE, &none);
+    std::ignore = ::syscall(SYS_ioprio_set, kIoOfThisProcess, 0, kIoClassIdle);
 }
 
 /// The arguments behind `option`, wherever main() put it.
@@ -89,9 +108,7 @@ int run_import_child(int argc, char** argv) try {
         !read_number(arguments[6], limits.reserve_bytes) || limits.max_ratio == 0)
         return usage("--child-import");
     give_up_rights();
-    // A trial may be under way, and its latencies must not be ours.
-    constexpr int kNiceness = 10;
-    std::ignore = ::setpriority(PRIO_PROCESS, 0, kNiceness);
+    be_nice();
 
     const sys::Path tree = arguments[0];
     Result<VersionInfo> info = import_stream(STDIN_FILENO, tree, limits);
@@ -104,10 +121,23 @@ int run_import_child(int argc, char** argv) try {
     return report_error({ErrorKind::internal, error.what(), 0});
 }
 
+int run_remove_child(int argc, char** argv) try {
+    const auto arguments = arguments_after(argc, argv, "--child-remove");
+    if (arguments.size() != 1) return usage("--child-remove");
+    give_up_rights();
+    be_nice();
+    const Result<void> removed = sys::remove_tree(arguments[0]);
+    return removed ? exit_ok : report_error(removed.error());
+} catch (const std::exception& error) {
+    return report_error({ErrorKind::internal, error.what(), 0});
+}
+
 int run_hash_child(int argc, char** argv) try {
     const auto arguments = arguments_after(argc, argv, "--child-hash");
-    if (arguments.size() != 1) return usage("--child-hash");
+    const bool idle = arguments.size() == 2 && std::strcmp(arguments[1], "idle") == 0;
+    if (arguments.size() != 1 && !idle) return usage("--child-hash");
     give_up_rights();
+    if (idle) be_idle();
     Result<TreeContent> content = read_tree(arguments[0]);
     if (!content) {
         // A file that the medium no longer gives back is not intact, whatever it would have held.

@@ -14,6 +14,8 @@
 #include "supervisor/base/text.hpp"
 #include "supervisor/store/child_exit.hpp"
 #include "supervisor/store/place_tree.hpp"
+#include "supervisor/store/quarantine.hpp"
+#include "supervisor/store/rubbish.hpp"
 #include "supervisor/store/tree.hpp"
 #include "supervisor/store/version_file.hpp"
 #include "supervisor/store/version_json.hpp"
@@ -27,6 +29,7 @@ namespace {
 constexpr Usec kImportTimeout = std::chrono::hours(6);
 // 64 GiB from a flash card at 20 MiB/s.
 constexpr Usec kHashTimeout = std::chrono::hours(1);
+constexpr Usec kScrubTimeout = std::chrono::hours(24);  // it gets what others leave
 // Stamps name files up to 64 KiB (tree.cpp); JSON within JSON at most doubles it.
 constexpr std::size_t kAnswerBytes = 512u << 10;
 constexpr int kPipeBytes = 1 << 20;  // the most that the kernel lets anybody have; one system call for each MiB
@@ -54,11 +57,14 @@ Result<Verified> verified_from(const sys::ProcessEnd& end, const Digest& digest)
     }
 }
 
+enum class Pace { prompt, idle };
+
 Result<sys::Process> spawn_hash(sys::Loop& loop, const sys::Path& exe, const sys::Path& tree, const Digest& digest,
-                                std::function<void(Result<Verified>)> done) {
+                                std::function<void(Result<Verified>)> done, Pace pace = Pace::prompt) {
     sys::ProcessSpec spec;
     spec.argv = {exe.string(), "--child-hash", tree.string()};
-    spec.timeout = kHashTimeout;
+    if (pace == Pace::idle) spec.argv.emplace_back("idle");
+    spec.timeout = pace == Pace::idle ? kScrubTimeout : kHashTimeout;
     spec.output_cap = kAnswerBytes;
     spec.separate_stdout = true;
     return sys::spawn(loop, std::move(spec), [digest, done = std::move(done)](const sys::ProcessEnd& end) {
@@ -71,18 +77,27 @@ bool has_directory(const sys::Path& path) {
     return ::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/// Not durable: what is in staging/ counts for nothing after a crash.
+Result<void> make_staging_directory(const sys::Path& path) {
+    if (::mkdir(path.c_str(), 0755) != 0 || ::chmod(path.c_str(), 0755) != 0)
+        return fail_errno("make directory " + path.string(), errno);
+    return {};
+}
+
 /// One import: the child, its staging directory and the pipe to it. Holds copies, so that it may outlive the store.
 class StagedImport : public Import {
   public:
-    StagedImport(sys::Loop& loop, Places places, sys::Path exe, std::string model, sys::Path staging,
-                 std::function<void(Result<VersionInfo>)> done)
+    StagedImport(sys::Loop& loop, Places places, sys::Path exe, std::shared_ptr<Rubbish> rubbish, std::string model,
+                 sys::Path staging, std::function<void(Result<VersionInfo>)> done)
         : loop_(loop),
           places_(std::move(places)),
           exe_(std::move(exe)),
+          rubbish_(std::move(rubbish)),
           model_(std::move(model)),
           staging_(std::move(staging)),
           done_(std::move(done)) {}
     ~StagedImport() override {
+        rubbish_->forget(this);
         process_ = {};  // kills and reaps: nothing writes into staging any more
         clean();
     }
@@ -90,6 +105,7 @@ class StagedImport : public Import {
     StagedImport& operator=(const StagedImport&) = delete;
 
     Result<void> start(const ImportLimits& limits);
+    Result<void> begin(const ImportLimits& limits, sys::Fd input);
     int input_fd() const override { return input_.get(); }
     void finish_input() override { input_.reset(); }
 
@@ -100,13 +116,13 @@ class StagedImport : public Import {
     void verified_old(VersionInfo info, const Result<Verified>& old);
     void finish(Result<VersionInfo> result);
     void clean() {
-        // What cannot be removed now is removed when the store is opened next.
-        if (!staging_.empty()) std::ignore = sys::remove_tree(std::exchange(staging_, {}));
+        if (!staging_.empty()) rubbish_->remove(std::exchange(staging_, {}));
     }
 
     sys::Loop& loop_;
     Places places_;
     sys::Path exe_;
+    std::shared_ptr<Rubbish> rubbish_;  // the store's, which may be gone before the import
     std::string model_;
     sys::Path staging_;
     std::function<void(Result<VersionInfo>)> done_;
@@ -122,7 +138,19 @@ Result<void> StagedImport::start(const ImportLimits& limits) {
     if (::fcntl(input_.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("pipe to the import child", errno);
     std::ignore = ::fcntl(input_.get(), F_SETPIPE_SZ, kPipeBytes);  // a smaller one is slower, not wrong
 
-    MG_CHECK(sys::make_directories(tree(), 0755));
+    MG_CHECK(make_staging_directory(staging_));
+    MG_CHECK(make_staging_directory(tree()));
+    if (!rubbish_->is_at_work()) return begin(limits, std::move(child_end));
+    // The space that it frees may be what this one needs; and two at the disk at once are slower than one after
+    // another.
+    auto input = std::make_shared<sys::Fd>(std::move(child_end));  // std::function wants to be copied
+    rubbish_->when_idle(this, [this, limits, input] {
+        if (auto begun = begin(limits, std::move(*input)); !begun) finish(std::unexpected(std::move(begun).error()));
+    });
+    return {};
+}
+
+Result<void> StagedImport::begin(const ImportLimits& limits, sys::Fd input) {
     sys::ProcessSpec spec;
     spec.argv = {exe_.string(),
                  "--child-import",
@@ -133,7 +161,7 @@ Result<void> StagedImport::start(const ImportLimits& limits) {
                  std::to_string(limits.max_path),
                  std::to_string(limits.max_depth),
                  std::to_string(limits.reserve_bytes)};
-    spec.input = std::move(child_end);
+    spec.input = std::move(input);
     spec.timeout = kImportTimeout;
     spec.output_cap = kAnswerBytes;
     spec.separate_stdout = true;
@@ -184,29 +212,45 @@ void StagedImport::finish(Result<VersionInfo> result) {
 class DiskVersionStore : public VersionStore {
   public:
     DiskVersionStore(sys::Loop& loop, Places places, ImportLimits limits, sys::Path exe)
-        : loop_(loop), places_(std::move(places)), limits_(limits), exe_(std::move(exe)) {}
+        : loop_(loop),
+          places_(std::move(places)),
+          limits_(limits),
+          exe_(std::move(exe)),
+          rubbish_(std::make_shared<Rubbish>(loop_, exe_)) {}
 
     Result<void> prepare();
     Result<std::unique_ptr<Import>> begin_import(const std::string& model,
                                                  std::function<void(Result<VersionInfo>)> done) override;
     sys::Process verify(const std::string& model, const Digest& digest, const std::string& stamps,
                         std::function<void(Result<Verified>)> done) override;
+    sys::Process scrub(const std::string& model, const Digest& digest,
+                       std::function<void(Result<Verified>)> done) override;
     VersionInfo describe(const std::string& model, const Digest& digest) const override;
     Result<std::vector<Digest>> list(const std::string& model) const override;
     Result<void> remove(const std::string& model, const Digest& digest) override;
+    Result<void> quarantine(const std::string& model, const Digest& digest) override;
+    Result<std::size_t> empty_quarantine(const std::string& model) override { return remove_quarantined(model, 0); }
+    bool is_deleting() const override { return rubbish_->is_at_work(); }
+    void on_note(std::function<void(const std::string&)> note) override { rubbish_->on_note = std::move(note); }
     const Places& places() const override { return places_; }
 
   private:
     sys::Path next_staging(const char* purpose) {
-        return places_.staging() / (std::string(purpose) + "-" + std::to_string(++staged_));
+        for (;;) {
+            sys::Path path = places_.staging() / (std::string(purpose) + "-" + std::to_string(++staged_));
+            struct stat status{};
+            if (::lstat(path.c_str(), &status) != 0) return path;  // else a dead daemon's, not removed yet
+        }
     }
     void answer_later(std::function<void(Result<Verified>)> done, Result<Verified> answer);
+    Result<std::size_t> remove_quarantined(const std::string& model, std::size_t kept);
 
     sys::Loop& loop_;
     Places places_;
     ImportLimits limits_;
     sys::Path exe_;
-    std::uint64_t staged_{0};  // staging/ is ours alone and was emptied at open: a number is enough
+    std::shared_ptr<Rubbish> rubbish_;  // also of each import, which may outlive the store
+    std::uint64_t staged_{0};           // staging/ is ours alone: a number is enough
     std::uint64_t deferred_{0};
     std::map<std::uint64_t, sys::Source> answers_;  // given on the next turn of the loop
 };
@@ -221,7 +265,7 @@ Result<void> DiskVersionStore::prepare() {
         left.push_back(at->path());
     if (error) return fail_errno("read " + places_.staging().string(), error.value());
     for (const sys::Path& path : left)
-        MG_CHECK(sys::remove_tree(path));
+        rubbish_->remove(path);
     return {};
 }
 
@@ -233,7 +277,8 @@ Result<void> check_model_name(const std::string& model) {
 Result<std::unique_ptr<Import>> DiskVersionStore::begin_import(const std::string& model,
                                                                std::function<void(Result<VersionInfo>)> done) {
     MG_CHECK(check_model_name(model));
-    auto import = std::make_unique<StagedImport>(loop_, places_, exe_, model, next_staging("import"), std::move(done));
+    auto import =
+        std::make_unique<StagedImport>(loop_, places_, exe_, rubbish_, model, next_staging("import"), std::move(done));
     MG_CHECK(with_context(import->start(limits_), "import"));
     return import;
 }
@@ -267,6 +312,14 @@ sys::Process DiskVersionStore::verify(const std::string& model, const Digest& di
         done(std::move(answer));
     };
     Result<sys::Process> child = spawn_hash(loop_, exe_, tree, digest, std::move(explained));
+    if (child) return std::move(*child);
+    answer_later(std::move(done), std::unexpected(std::move(child).error()));
+    return {};
+}
+
+sys::Process DiskVersionStore::scrub(const std::string& model, const Digest& digest,
+                                     std::function<void(Result<Verified>)> done) {
+    Result<sys::Process> child = spawn_hash(loop_, exe_, places_.version_dir(model, digest), digest, done, Pace::idle);
     if (child) return std::move(*child);
     answer_later(std::move(done), std::unexpected(std::move(child).error()));
     return {};
@@ -310,7 +363,32 @@ Result<void> DiskVersionStore::remove(const std::string& model, const Digest& di
     MG_TRY(const Digest exact, parse_digest(digest.text));
     const sys::Path rubbish = next_staging("removed");
     MG_CHECK(with_context(retire_tree(places_.version_dir(model, exact), rubbish), "remove"));
-    return with_context(sys::remove_tree(rubbish), "remove");
+    rubbish_->remove(rubbish);
+    return {};
+}
+
+Result<void> DiskVersionStore::quarantine(const std::string& model, const Digest& digest) {
+    MG_CHECK(check_model_name(model));
+    MG_TRY(const Digest exact, parse_digest(digest.text));
+    const Result<void> moved = quarantine_tree(places_, model, exact);
+    if (!moved && moved.error().sys_errno == ENOSPC) {
+        MG_CHECK(remove_quarantined(model, 0));
+        return remove(model, exact);
+    }
+    MG_CHECK(with_context(moved, "quarantine"));
+    MG_CHECK(remove_quarantined(model, kQuarantined));
+    return {};
+}
+
+Result<std::size_t> DiskVersionStore::remove_quarantined(const std::string& model, std::size_t kept) {
+    MG_CHECK(check_model_name(model));
+    MG_TRY(const std::vector<sys::Path> trees, quarantined_trees(places_, model));
+    for (std::size_t at = kept; at < trees.size(); ++at) {
+        const sys::Path rubbish = next_staging("removed");
+        MG_CHECK(with_context(retire_tree(trees[at], rubbish), "remove from quarantine"));
+        rubbish_->remove(rubbish);
+    }
+    return trees.size() - std::min(kept, trees.size());
 }
 
 }  // namespace
@@ -326,6 +404,15 @@ Places places_under(const sys::Path& root) {
             .runtime = base / "run/modelguard",
             .config = base / "etc/modelguard",
             .rooted = true};
+}
+
+std::vector<std::string> models_on_disk(const Places& places) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(places.models(), error), end; !error && at != end; at.increment(error))
+        if (std::string name = at->path().filename(); is_valid_name(name)) names.push_back(std::move(name));
+    std::ranges::sort(names);
+    return names;
 }
 
 Result<std::unique_ptr<VersionStore>> VersionStore::open(sys::Loop& loop, Places places, ImportLimits limits,

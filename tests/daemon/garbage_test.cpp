@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
+
+#include "tests/sys/world.hpp"
 
 namespace modelguard::daemon {
 namespace {
@@ -56,6 +59,62 @@ TEST_F(GarbageTest, nothing_goes_while_something_is_under_way) {
     model.phase = core::Phase::steady;
     model.wish = core::Wish{.version = digest('a')};
     EXPECT_EQ(letters(0), "");
+}
+
+struct OrphansTest : ::testing::Test {
+    sys::test::TempDir dir;
+    std::unique_ptr<sys::Loop> loop = sys::test::make_loop();
+    store::Places places = store::places_under(dir.path());
+    std::unique_ptr<store::VersionStore> versions =
+        std::move(*store::VersionStore::open(*loop, places, {}, "/bin/false"));
+    store::Loaded loaded;
+    core::ModelState& model = loaded.state.models["digits"];
+
+    OrphansTest() {
+        for (const char letter : std::string("abcdef01"))
+            std::filesystem::create_directories(places.version_dir("digits", digest(letter)));
+        std::filesystem::create_directory(places.model_dir("digits") / "versions/README");
+        std::filesystem::create_directories(places.version_dir("gone", digest('a')));
+        link("gone", "current", 'a');
+    }
+    void link(const char* name, const char* what, char letter) {
+        const sys::Path path = places.model_dir(name) / what;
+        std::filesystem::remove(path);
+        std::filesystem::create_directory_symlink("versions/" + digest(letter).dir_name(), path);
+    }
+    std::string letters() {
+        std::string found;
+        for (const auto& [name, one] : orphans_of(loaded, *versions))
+            found += (name == "digits" ? "" : name) + one.text.back();
+        return found;
+    }
+};
+
+TEST_F(OrphansTest, what_a_row_or_a_link_or_the_state_names_is_none) {
+    loaded.versions = {{"digits", {.digest = digest('a')}}, {"letters", {.digest = digest('b')}}};
+    link("digits", "current", 'c');
+    link("digits", "known-good", 'd');
+    model.wish = core::Wish{.version = digest('e')};
+    model.known_good = {{digest('f'), {}, {}}};
+    EXPECT_EQ(letters(), "01b");
+    model.trial = core::Trial{.version = digest('b')};
+    model.revert = core::Revert{.target = digest('0'), .left = {digest('1')}};
+    EXPECT_EQ(letters(), "");
+}
+
+TEST_F(OrphansTest, a_rejection_keeps_no_tree) {
+    model.rejected = {{digest('a'), {}, "accuracy"}};
+    EXPECT_EQ(letters(), "01abcdef");
+}
+
+TEST_F(OrphansTest, where_the_ledger_was_not_read_whole_there_are_none) {
+    for (bool store::Loaded::* part : {&store::Loaded::blank, &store::Loaded::restored, &store::Loaded::versions_lost,
+                                       &store::Loaded::versions_unread}) {
+        loaded.*part = true;
+        EXPECT_EQ(letters(), "");
+        loaded.*part = false;
+    }
+    EXPECT_EQ(letters(), "01abcdef");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 import collections
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,20 @@ class FullDisk(unittest.TestCase):
         free_again()
         self.device.cli("deploy", "digits", self.device.bundle("v3"), "--wait", check=0)
         self.assertEqual(self.device.linked(), "v3")
+
+    def test_versions_that_nobody_needs_make_room_for_an_update(self):
+        for label in ("b1", "b2", "b3"):  # as many as are kept for a look
+            bundle = self.device.bundle(label, mode="wrong_label")
+            (bundle / "weights.bin").write_bytes(os.urandom(4 << 20))
+            self.device.cli("deploy", "digits", bundle, "--wait", check=1)
+            shutil.rmtree(bundle)
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as elsewhere:
+            bundle = pathlib.Path(shutil.move(self.device.bundle("v3"), elsewhere))
+            (bundle / "weights.bin").write_bytes(os.urandom(6 << 20))
+            self.fill(leave=68 << 20)  # 64 MiB stay free after an import
+            self.device.cli("deploy", "digits", bundle, "--wait", check=0)
+        self.assertEqual(self.device.linked(), "v3")
+        self.assertEqual(sorted(item["label"] for item in self.device.get("/v1/models/digits/versions")["items"]), ["v1", "v2", "v3"])
 
     def test_a_rollback_works_on_a_full_disk(self):
         free_again = self.fill()

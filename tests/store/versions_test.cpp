@@ -121,6 +121,65 @@ TEST_F(VersionsTest, remove_takes_a_read_only_tree_away_and_may_be_repeated) {
     EXPECT_TRUE(verify(imported(good_bundle()))->intact);
 }
 
+std::int64_t cpu_usec() {
+    timespec now{};
+    EXPECT_EQ(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), 0);
+    return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000;
+}
+
+TEST_F(VersionsTest, a_version_of_20000_files_is_deleted_beside_the_loop) {
+    const Digest large{"sha256:" + std::string(64, 'b')};
+    for (int number = 0; number < 20'000; ++number)
+        write_file(places.version_dir("digits", large) / std::to_string(number % 100) / std::to_string(number), "x");
+
+    std::int64_t before = cpu_usec();
+    ASSERT_TRUE(store->remove("digits", large).has_value());
+    std::int64_t longest = cpu_usec() - before;
+    EXPECT_FALSE(std::filesystem::exists(places.version_dir("digits", large)));
+    EXPECT_TRUE(store->is_deleting());
+    while (store->is_deleting()) {
+        before = cpu_usec();
+        ASSERT_TRUE(loop->run_once(std::chrono::seconds(1)).has_value());
+        longest = std::max(longest, cpu_usec() - before);
+    }
+
+    EXPECT_TRUE(staged().empty());
+    RecordProperty("longest_turn_usec", static_cast<int>(longest));
+    EXPECT_LT(longest, 20'000) << "processor time, so that what else runs here does not count";
+}
+
+TEST_F(VersionsTest, a_deletion_that_fails_is_said_once_and_tried_again) {
+    const sys::Path exe = dir / "child";
+    std::filesystem::create_symlink("/bin/false", exe);
+    store = std::move(*VersionStore::open(*loop, places, limits, exe));
+    std::vector<std::string> notes;
+    store->on_note([&](const std::string& text) { notes.push_back(text); });
+    make_writable(version / "weights/model.bin");
+    std::filesystem::resize_file(version / "weights/model.bin", 17u << 20);  // too large to be freed at once
+
+    ASSERT_TRUE(store->remove("digits", info.digest).has_value());
+    EXPECT_TRUE(run_until(*loop, [&] { return !notes.empty(); }));
+    EXPECT_FALSE(staged().empty());
+    EXPECT_TRUE(run_until(*loop, [&] { return store->is_deleting(); })) << "again after a second";
+    std::filesystem::remove(exe);
+    std::filesystem::create_symlink(STORE_CHILD, exe);
+
+    EXPECT_TRUE(run_until(*loop, [&] { return staged().empty(); }));
+    EXPECT_EQ(notes.size(), 1u);
+}
+
+TEST_F(VersionsTest, an_import_waits_for_the_space_of_a_version_that_is_deleted) {
+    make_writable(version / "weights/model.bin");
+    std::filesystem::resize_file(version / "weights/model.bin", 17u << 20);
+    ASSERT_TRUE(store->remove("digits", info.digest).has_value());
+    ASSERT_TRUE(store->is_deleting());
+
+    EXPECT_TRUE(verify(imported(good_bundle()))->intact);
+
+    EXPECT_FALSE(store->is_deleting());
+    EXPECT_TRUE(staged().empty());
+}
+
 TEST_F(VersionsTest, list_names_versions_only) {
     write_file(places.model_dir("digits") / "versions/README", "x");
     std::filesystem::create_directory(places.model_dir("digits") / "versions/sha256-short");

@@ -52,6 +52,20 @@ TEST(DeviceConfigFile, empty_file_and_one_of_comments_are_all_defaults) {
     }
 }
 
+TEST(DeviceConfigFile, scrub_is_a_duration_or_off) {
+    EXPECT_EQ(parse_device("").device->scrub_period, Usec(7 * 24h));
+    EXPECT_EQ(parse_device("store: {scrub: 36h}\n").device->scrub_period, Usec(36h));
+    EXPECT_EQ(parse_device("store: {scrub: off}\n").device->scrub_period, Usec(0));
+    for (const char* text : {"0s", "10ms", "7", "never", "-1d", "on"}) {
+        const auto [device, found] = parse_device("store: {scrub: " + std::string(text) + "}\n");
+        EXPECT_FALSE(device.has_value()) << text;
+        EXPECT_EQ(found.all().find("modelguard.yaml:1: store.scrub: found '" + std::string(text) +
+                                   "'; expected off, or a duration of 1s at least, as in 7d"),
+                  0U)
+            << found.all();
+    }
+}
+
 TEST(DeviceConfigFile, sizes_are_a_number_and_a_binary_unit) {
     EXPECT_EQ(parse_device("limits: {max_bundle: 512MiB}\n").device->max_bundle_bytes, 512ull << 20);
     EXPECT_EQ(parse_device("limits: {max_bundle: \"1.5KiB\"}\n").device->max_bundle_bytes, 1536U);
