@@ -3,8 +3,9 @@
 
 SUITE: kill (before and after each call, writes torn; then recovery), errno (each call fails once; the daemon goes on), errno-lasting (from
 each call on all fail for a while; the daemon comes back by itself), pairs (killed in the operation, and again inside the recovery), power
-(what may be on the disk after the power went, see power.py). Default: every k-th state, from a seed that is printed; `--all`, or MODELGUARD_ALL=1 in the environment, takes every state. `--operation`, `--fault`,
-`--at` repeat one. The daemon, the tracer and the model server are the real ones; what is looked at is in promises.py.
+(what may be on the disk after the power went, see power.py). Default: every k-th state, from a seed that is printed; `--all`, or
+MODELGUARD_ALL=1 in the environment, takes every state. `--operation`, `--fault`, `--at` repeat one. The daemon, the tracer and the model
+server are the real ones; what is looked at is in promises.py.
 Exit 1: a promise was broken.
 """
 import argparse
@@ -12,7 +13,6 @@ import collections
 import multiprocessing
 import os
 import random
-import re
 import signal
 import sys
 import time
@@ -28,10 +28,6 @@ SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": ERRORS, "errno
 STATES = {"kill": 200, "errno": 200, "errno-lasting": 60, "pairs": 100}  # of the default run, about
 POWER_STEP = 250  # of all variants, about half of which are equal to others
 MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
-
-# Broken promises that are known and not mended yet: (suite, "operation: what was wrong", what it is). They are counted apart and do not
-# fail the run; one that is not seen any more in a run of all states is to be taken out.
-KNOWN = []
 
 Done = collections.namedtuple("Done", "operation fault at hit wrong seconds")
 
@@ -116,30 +112,24 @@ class Table:
         self.suite = suite
         self.rows = {}
         self.broken = 0
-        self.known = collections.Counter()
         self.began = time.monotonic()
 
     def add(self, done):
         if done.hit == NOT_REACHED:
             return False
-        known = [what for suite, seen, what in KNOWN if done.wrong and re.fullmatch(suite, self.suite) and re.search(seen, f"{done.operation}: {done.wrong}")]
-        self.known.update(known)
-        broken_now = done.wrong is not None and not known
         states, broken, seconds = self.rows.get(done[:2], (0, 0, 0))
-        self.rows[done[:2]] = (states + 1, broken + broken_now, seconds + done.seconds)
+        self.rows[done[:2]] = (states + 1, broken + (done.wrong is not None), seconds + done.seconds)
         if done.wrong is not None:
-            self.broken += broken_now
+            self.broken += 1
             at = ",".join(map(str, done.at)) if isinstance(done.at, tuple) else done.at
             fault = "" if self.suite == "power" else f" --fault '{done.fault}'"
-            print(f"{'KNOWN' if known else 'BROKEN'}: {self.suite} --operation '{done.operation}'{fault} --at '{at}': {done.wrong}", flush=True)
+            print(f"BROKEN: {self.suite} --operation '{done.operation}'{fault} --at '{at}': {done.wrong}", flush=True)
         return True
 
     def print(self, total):
         print(f"\n{'operation':<26}{'fault':<24}{'states':>8}{'violations':>12}{'seconds':>9}")
         for (name, fault), (states, broken, seconds) in sorted(self.rows.items()):
             print(f"{name:<26}{fault:<24}{states:>8}{broken:>12}{seconds:>9.1f}")
-        for what, number in self.known.items():
-            print(f"KNOWN, {number} states: {what}")
         states = sum(row[0] for row in self.rows.values())
         print(f"{self.suite + ': total, of ' + str(total):<50}{states:>8}{self.broken:>12}{time.monotonic() - self.began:>9.1f}")
 

@@ -1,18 +1,22 @@
 """Mistakes in what is stored: (name, file, text that occurs once, what replaces it, suite that must find it, operation). The suite
 "corruption" is tests/store/corruption_test.cpp, which has no operations."""
 
-FILES, PLACE, STREAM, SQLITE, LEDGER, LOAD, BACKUP, RECOVERY, VERSIONS = (
+FILES, PLACE, STREAM, SQLITE, LEDGER, LOAD, BACKUP, RECOVERY, VERSIONS, QUARANTINE = (
     f"supervisor/{name}.cpp" for name in ("sys/files", "store/place_tree", "store/import_stream", "store/sqlite", "store/ledger", "store/ledger_load",
-                                          "store/ledger_backup", "store/recovery", "store/versions"))
+                                          "store/ledger_backup", "store/recovery", "store/versions", "store/quarantine"))
 RUNNER, SWITCH = "supervisor/daemon/runner.cpp", "rollback/switch_files.cpp"
-FIRST, BAD_FIRST, GOOD, BAD, BACK, CORRUPT, AGAIN, GARBAGE, LEDGER_LOST, KILLED_BACK = (
+FIRST, BAD_FIRST, GOOD, BAD, BACK, CORRUPT, AGAIN, GARBAGE, LEDGER_LOST, KILLED_BACK, KILLED_FIRST = (
     "first install", "bad first install", "good upgrade", "bad upgrade", "manual rollback", "rollback, target corrupt", "damaged version again",
-    "garbage collection", "damaged ledger", "killed on the way back")
+    "garbage collection", "damaged ledger", "killed on the way back",
+    "killed in first install")
 
 # name → why no test can tell it from the original
 EQUIVALENT = {
     "imported_root_not_synced": "settle() syncs the same directory once it is in its place, and nothing refers to it before",
     "placed_version_not_synced": "only its mode changed since the import synced it, and the mode of a directory is not part of a version",
+    "retired_version_not_synced": "the ledger has forgotten it: what is back has no row and is removed at the next start, or synced and hashed by the "
+                                  "import of the same version",
+    "quarantine_not_synced": "nothing refers to what is in quarantine; back in versions/ it has no row in the ledger and is removed at the next start",
     "cut_log_not_synced": "until the next commit, which syncs the same file, what may come back is the commit that was to be tried again, or a "
                           "request whose answer did not say that it was taken",
     "link_to_nothing": "a switch follows the verification of its version, and nothing is collected while one is under way",
@@ -20,14 +24,16 @@ EQUIVALENT = {
 
 MUTANTS = [
     # ---- an fsync less
-    ("file_not_synced", STREAM, "if (::fsync(file.get()) != 0) return fail_errno(\"fsync '\" + printable(path) + \"'\", errno);", "", "power", GOOD),
+    ("file_not_synced", STREAM, "if (::fsync(file.get()) != 0) return fail_errno(\"fsync '\" + printable_name(path) + \"'\", errno);", "", "power", GOOD),
     ("imported_folder_not_synced", STREAM,
-     "if (::fsync(directory.get()) != 0) return fail_errno(\"fsync '\" + printable(path) + \"'\", errno);", "", "power", GOOD),
+     "if (::fsync(directory.get()) != 0) return fail_errno(\"fsync '\" + printable_name(path) + \"'\", errno);", "", "power", GOOD),
     ("imported_root_not_synced", STREAM, "if (::fsync(root_.get()) != 0) return fail_errno(\"fsync the new version\", errno);", "", "power", GOOD),
     ("placed_version_not_synced", PLACE, "    MG_CHECK(sys::fsync_directory(version));\n", "", "power", GOOD),
     ("place_not_synced", PLACE, "    return sys::fsync_directory(version.parent_path());\n", "    return {};\n", "power", GOOD),
     ("retired_version_not_synced", PLACE, "    return sys::fsync_directory(target.parent_path());\n", "    return {};\n", "power", GARBAGE),
     ("made_directories_not_synced", FILES, "        MG_CHECK(fsync_directory(parent));\n", "", "power", FIRST),
+    ("found_directory_not_synced", FILES, "            MG_CHECK(fsync_parent_of_found(at));\n", "", "power", KILLED_FIRST),
+    ("quarantine_not_synced", QUARANTINE, "    return sys::fsync_directory(folder);\n", "    return {};\n", "power", CORRUPT),
     ("link_not_synced", FILES, "        return failed(\"rename to\", link, cause);\n    }\n    return fsync_fd(directory, link);",
      "        return failed(\"rename to\", link, cause);\n    }\n    return {};", "power", BACK),
     ("link_that_is_right_not_synced", FILES, "    if (present == target) return fsync_fd(directory, link);", "    if (present == target) return {};",
@@ -51,9 +57,9 @@ MUTANTS = [
     ("acts_before_it_persists", RUNNER, "        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));\n",
      "        state_ = next.state;\n        for (const core::Action& action : next.actions)\n            perform(action);\n        next.actions.clear();\n"
      "        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));\n", "kill", BACK),
-    ("collects_before_it_forgets", RUNNER, "    if (const auto kept = commit(changes); !kept) return storage_trouble(kept.error());\n    for (",
+    ("collects_before_it_forgets", RUNNER, "    if (changes.forgotten_versions.empty()) return quarantined;\n",
      "    for (const auto& [name, digest] : changes.forgotten_versions)\n        std::ignore = parts_.versions.remove(name, digest);\n"
-     "    if (const auto kept = commit(changes); !kept) return storage_trouble(kept.error());\n    for (", "kill", GARBAGE),
+     "    if (changes.forgotten_versions.empty()) return quarantined;\n", "kill", GARBAGE),
     ("damaged_ledger_goes_before_its_log", RECOVERY, "for (const char* part : {\"-wal\", \"-journal\", \"\"})",
      "for (const char* part : {\"\", \"-wal\", \"-journal\"})", "kill", LEDGER_LOST),
     ("moved_link_is_not_told", SWITCH, "outcome.link_moved = now && *now == target && (target || request.to.empty());", "", "errno", GOOD),

@@ -83,6 +83,17 @@ def try_mutant(mutant, seed):
     return ("survived" if status == 0 else "not tried"), (lines or ["nothing said"])[-1]
 
 
+def check_untouched(seed):
+    """Without a mistake nothing is seen: otherwise it is the build that is out of date, and everything would pass for killed."""
+    for suite, program, operation in [("corruption", CORRUPTION, ""), ("kill", DAEMON, "good upgrade")]:
+        file = MUTANTS[0][1]
+        with tempfile.TemporaryDirectory(prefix="mg-mutant-", dir="/tmp") as folder:
+            linked = build(program, ROOT / file, (ROOT / file).read_text(), pathlib.Path(folder))
+            status, _, lines = run_suite(Mutant("", file, "", "", suite, operation), linked, seed)
+        if status != 0:
+            raise SystemExit(f"{program} fails without any mistake in it; build it anew first.\n" + "\n".join(lines[-15:]))
+
+
 def judge(mutant, seed):
     """(mutant, outcome, what was seen, seconds)"""
     began = time.monotonic()
@@ -98,6 +109,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     chosen = [mutant for mutant in map(Mutant._make, MUTANTS) if not arguments.only or arguments.only in mutant.name]
+    check_untouched(arguments.seed)
     wrong, counts = [], collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         for mutant, outcome, seen, seconds in pool.map(lambda mutant: judge(mutant, arguments.seed), chosen):
