@@ -12,6 +12,7 @@ import os
 import pathlib
 
 CUTS = (512, 4096)
+ONLY_SYNCED = "only what was synced"
 MOST_PAIRS = 14  # unsynced operations of which every pair is dropped; beyond it pairs of neighbours
 
 
@@ -142,7 +143,7 @@ def variants(log):
         pending = unsynced(log, prefix)
         yield prefix, "all applied", (), None
         if pending:
-            yield prefix, "only what was synced", tuple(pending), None
+            yield prefix, ONLY_SYNCED, tuple(pending), None
         for lost in pending:
             yield prefix, "one dropped", (lost,), None
             yield prefix, "one ahead of the others", tuple(other for other in pending if other != lost), None

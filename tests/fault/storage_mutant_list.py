@@ -14,6 +14,7 @@ FIRST, BAD_FIRST, GOOD, BAD, BACK, CORRUPT, AGAIN, GARBAGE, LEDGER_LOST, KILLED_
 EQUIVALENT = {
     "imported_root_not_synced": "settle() syncs the same directory once it is in its place, and nothing refers to it before",
     "placed_version_not_synced": "only its mode changed since the import synced it, and the mode of a directory is not part of a version",
+    "new_ledger_not_synced": "SQLite syncs the same directory with the first sync of its journal and of its log, before anything is committed",
     "retired_version_not_synced": "the ledger has forgotten it: what is back has no row and is removed at the next start, or synced and hashed by the "
                                   "import of the same version",
     "quarantine_not_synced": "nothing refers to what is in quarantine; back in versions/ it has no row in the ledger and is removed at the next start",
