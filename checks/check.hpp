@@ -69,8 +69,9 @@ struct CheckKind {
     /// contradict.
     Result<std::unique_ptr<Check>> (*make)(const ParamMap& params);
     bool compares{false};     ///< compares with the LKG: gets a baseline
-    bool needs_server{true};  ///< talks to the model server: only run once `ready` has passed
+    bool needs_server{true};  ///< talks to the model server at `serve.endpoint`: only run once `ready` has passed
     bool alone{false};        ///< must not run beside other checks (latency)
+    bool late{false};         ///< says something only once `ready` has passed, though it needs no endpoint
 };
 
 /// All kinds, in the order of kinds.def.

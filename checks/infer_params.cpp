@@ -14,7 +14,7 @@ constexpr std::size_t kMaxAxes = 16;
 /// 2^31 elements are more than any JSON request holds; the product of the axes cannot overflow before it is compared.
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 31;
 
-const ParamMap* object_param(const ParamMap& params, std::string_view name) {
+const ParamMap* find_object(const ParamMap& params, std::string_view name) {
     const auto it = params.find(name);
     return it == params.end() ? nullptr : std::get_if<ParamMap>(&it->second.value);
 }
@@ -52,7 +52,7 @@ Result<InferParams> infer_params(const ParamMap& params) {
         compiled.canary = text_param(params, "canary");
         MG_CHECK(validate_canary_path(compiled.canary));
     }
-    if (const ParamMap* input = object_param(params, "input")) {
+    if (const ParamMap* input = find_object(params, "input")) {
         compiled.shape.input_name = text_or(*input, "name", compiled.shape.input_name);
         compiled.shape.datatype = text_or(*input, "datatype", compiled.shape.datatype);
         if (const auto it = input->find("shape"); it != input->end()) {
@@ -61,7 +61,7 @@ Result<InferParams> infer_params(const ParamMap& params) {
             }
         }
     }
-    if (const ParamMap* output = object_param(params, "output")) {
+    if (const ParamMap* output = find_object(params, "output")) {
         compiled.shape.output_name = text_or(*output, "name", "");
         compiled.shape.argmax = text_or(*output, "reduce", "none") == "argmax";
     }

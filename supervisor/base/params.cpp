@@ -44,6 +44,10 @@ double number_param(const ParamMap& params, std::string_view name) {
 std::int64_t integer_param(const ParamMap& params, std::string_view name) { return typed<std::int64_t>(params, name); }
 bool boolean_param(const ParamMap& params, std::string_view name) { return typed<bool>(params, name); }
 Usec duration_param(const ParamMap& params, std::string_view name) { return typed<Usec>(params, name); }
+const std::vector<std::string>& text_list_param(const ParamMap& params, std::string_view name) {
+    return typed<std::vector<std::string>>(params, name);
+}
+const ParamMap& object_param(const ParamMap& params, std::string_view name) { return typed<ParamMap>(params, name); }
 bool has_param(const ParamMap& params, std::string_view name) { return params.contains(name); }
 
 namespace {

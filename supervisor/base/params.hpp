@@ -50,6 +50,8 @@ double number_param(const ParamMap& params, std::string_view name);  ///< intege
 std::int64_t integer_param(const ParamMap& params, std::string_view name);
 bool boolean_param(const ParamMap& params, std::string_view name);
 Usec duration_param(const ParamMap& params, std::string_view name);
+const std::vector<std::string>& text_list_param(const ParamMap& params, std::string_view name);
+const ParamMap& object_param(const ParamMap& params, std::string_view name);
 bool has_param(const ParamMap& params, std::string_view name);
 
 /// The candidate nearest to `word` by edit distance, if at most a third of its letters (and at least one) differ.

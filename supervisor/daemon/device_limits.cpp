@@ -69,6 +69,15 @@ bool is_loopback(std::string_view host) {
         at = end + 1;
     }
 }
+
+std::string refuse_host(const Endpoint& endpoint, std::string_view text, const DeviceConfig& device) {
+    if (is_loopback(endpoint.host)) return {};
+    const std::string with_port = std::string(endpoint.host) + ":" + std::to_string(endpoint.port);
+    for (const std::string& allowed : device.addresses)
+        if (allowed == with_port || allowed == endpoint.host) return {};
+    return in_quotes(text) + " is not on this device's loopback; expected 127.0.0.1, [::1] or localhost, or " +
+           in_quotes(with_port) + " listed under `addresses:` in modelguard.yaml";
+}
 }  // namespace
 
 std::string refuse_endpoint(std::string_view text, const DeviceConfig& device) {
@@ -76,12 +85,23 @@ std::string refuse_endpoint(std::string_view text, const DeviceConfig& device) {
     if (!endpoint)
         return "found " + in_quotes(text) +
                "; expected http://host:port or https://host:port and no path, as in http://127.0.0.1:8080";
-    if (is_loopback(endpoint->host)) return {};
-    const std::string with_port = std::string(endpoint->host) + ":" + std::to_string(endpoint->port);
-    for (const std::string& allowed : device.addresses)
-        if (allowed == with_port || allowed == endpoint->host) return {};
-    return in_quotes(text) + " is not on this device's loopback; expected 127.0.0.1, [::1] or localhost, or " +
-           in_quotes(with_port) + " listed under `addresses:` in modelguard.yaml";
+    return refuse_host(*endpoint, text, device);
+}
+
+std::string refuse_url(std::string_view text, const DeviceConfig& device) {
+    const auto scheme = text.find("://");
+    const auto path = scheme == std::string_view::npos ? scheme : text.find_first_of("/?#", scheme + 3);
+    const auto endpoint = split_endpoint(text.substr(0, path));
+    if (!endpoint) return "found " + in_quotes(text) + "; expected a URL, as in http://127.0.0.1:8080/health";
+    return refuse_host(*endpoint, text, device);
+}
+
+std::string refuse_address(std::string_view text, const DeviceConfig& device) {
+    const std::string url = "http://" + std::string(text);
+    const auto endpoint = split_endpoint(url);
+    if (!endpoint || !text.ends_with(std::to_string(endpoint->port)))
+        return "found " + in_quotes(text) + "; expected host:port, as in 127.0.0.1:8001";
+    return refuse_host(*endpoint, text, device);
 }
 
 std::string refuse_unit(std::string_view unit, std::string_view model, const DeviceConfig& device) {

@@ -11,6 +11,9 @@ namespace modelguard::daemon {
 
 /// `endpoint` is "http(s)://host[:port]": loopback, or listed under `addresses:` as "host:port" or "host".
 std::string refuse_endpoint(std::string_view endpoint, const DeviceConfig& device);
+/// The same for a whole URL, and for "host:port".
+std::string refuse_url(std::string_view url, const DeviceConfig& device);
+std::string refuse_address(std::string_view address, const DeviceConfig& device);
 /// `<model>.service`, or listed under `units:`.
 std::string refuse_unit(std::string_view unit, std::string_view model, const DeviceConfig& device);
 /// A name under `commands:`.

@@ -27,9 +27,9 @@ void QuietRoom::leave(const void* owner) {
 
 Judging::Judging(JudgingSpec spec, QuietRoom& room, std::function<void(Judgement)> done)
     : spec_(std::move(spec)), room_(room), done_(std::move(done)) {
-    for (const bool needs_server : {false, true})
+    for (const bool late : {false, true})
         for (const ConfiguredCheck& check : spec_.manifest->checks) {
-            if (check.kind->needs_server != needs_server) continue;
+            if ((check.kind->needs_server || check.kind->late) != late) continue;
             if (spec_.light && (check.kind->compares || check.kind->alone)) continue;
             order_.push_back(&check);
         }

@@ -43,8 +43,8 @@ struct Judgement {
     std::map<std::string, std::string> measurements;  ///< by check, of those that compare
 };
 
-/// Checks that need no server come first, then the rest in the manifest's order; a required check that does not pass
-/// ends it (a baseline goes on where it can). Dropping it cancels.
+/// Checks that say something before the server is up come first, then the rest in the manifest's order; a required
+/// check that does not pass ends it (a baseline goes on where it can). Dropping it cancels.
 class Judging {
   public:
     Judging(JudgingSpec spec, QuietRoom& room, std::function<void(Judgement)> done);

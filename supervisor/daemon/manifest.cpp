@@ -192,7 +192,7 @@ void ManifestReader::read_serve(const YamlNode& map) {
     manifest_.server_model = text_of(params, "model").value_or(manifest_.model);
     if (has_param(params, "ready_within")) manifest_.ready_within = duration_param(params, "ready_within");
     if (has_param(params, "period")) manifest_.period = duration_param(params, "period");
-    if (has_param(params, "preflight")) read_preflight(std::get<ParamMap>(params.find("preflight")->second.value), map);
+    if (has_param(params, "preflight")) read_preflight(object_param(params, "preflight"), map);
     if (const YamlEntry* then = map.find("then")) read_then(then->value);
 }
 
@@ -312,7 +312,8 @@ void ManifestReader::refuse(int line, const std::string& key, const std::string&
     if (!why.empty()) sink_.error(line, key, why);
 }
 
-// A parameter called `unit` names a unit and one called `run` a command, whichever kind takes it.
+// A parameter called `unit` names a unit, one called `run` a command, and `url` and `address` what they say, whichever
+// kind takes it.
 void ManifestReader::refuse_names(const ParamMap& params, const std::string& prefix) {
     const auto text = [&](std::string_view name) -> const std::string* {
         const auto it = params.find(name);
@@ -321,6 +322,9 @@ void ManifestReader::refuse_names(const ParamMap& params, const std::string& pre
     if (const auto* unit = text("unit"); unit != nullptr && !manifest_.model.empty())
         refuse(line_of(params, "unit"), prefix + ".unit", refuse_unit(*unit, manifest_.model, device_));
     if (const auto* run = text("run")) refuse(line_of(params, "run"), prefix + ".run", refuse_command(*run, device_));
+    if (const auto* url = text("url")) refuse(line_of(params, "url"), prefix + ".url", refuse_url(*url, device_));
+    if (const auto* address = text("address"))
+        refuse(line_of(params, "address"), prefix + ".address", refuse_address(*address, device_));
 }
 
 std::optional<Manifest> parse_manifest(std::string_view text, const std::string& file, const DeviceConfig& device,

@@ -73,7 +73,7 @@ std::unique_ptr<ModelServer> CheckTest::server_;
 void CheckTest::SetUpTestSuite() { server_ = std::make_unique<ModelServer>("mlserver"); }
 void CheckTest::TearDownTestSuite() { server_.reset(); }
 
-void CheckTest::SetUp() {
+void CheckBench::SetUp() {
     auto loop = sys::Loop::create();
     ASSERT_TRUE(loop) << loop.error().what;
     loop_ = std::move(*loop);
@@ -83,16 +83,20 @@ void CheckTest::SetUp() {
     std::string name = (std::filesystem::temp_directory_path() / "modelguard-checks-XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     version_dir_ = name;
-    context_.emplace(CheckContext{.loop = *loop_,
-                                  .http = *http_,
-                                  .target = {.endpoint = "http://127.0.0.1:" + std::to_string(server_->port()),
-                                             .server_model = "digits",
-                                             .protocol = &find_protocol("oip")->instance()},
-                                  .version_dir = version_dir_});
+    context_.emplace(CheckContext{
+        .loop = *loop_,
+        .http = *http_,
+        .target = {.endpoint = "", .server_model = "digits", .protocol = &find_protocol("oip")->instance()},
+        .version_dir = version_dir_});
+}
+
+void CheckTest::SetUp() {
+    CheckBench::SetUp();
+    context_->target.endpoint = "http://127.0.0.1:" + std::to_string(server_->port());
     control(R"({"mode": "ok"})");
 }
 
-void CheckTest::TearDown() {
+void CheckBench::TearDown() {
     http_.reset();
     loop_.reset();
     std::filesystem::remove_all(version_dir_);
@@ -121,7 +125,7 @@ long CheckTest::counted(const std::string& name) {
     return nlohmann::json::parse(ask_control("GET", "")).value(name, -1L);
 }
 
-void CheckTest::write_file(const std::string& path, const std::string& content) {
+void CheckBench::write_file(const std::string& path, const std::string& content) {
     std::filesystem::create_directories((version_dir_ / path).parent_path());
     std::ofstream(version_dir_ / path) << content;
 }
@@ -147,7 +151,7 @@ std::unique_ptr<Check> CheckTest::make(std::string_view kind, ParamMap params) {
     return std::move(*made);
 }
 
-void CheckTest::turn_until(const std::function<bool()>& done) {
+void CheckBench::turn_until(const std::function<bool()>& done) {
     const Instant deadline = sys::boottime_now() + kGuard;
     while (!done() && sys::boottime_now() < deadline) {
         const auto turned = loop_->run_once(std::chrono::seconds(1));
@@ -156,7 +160,7 @@ void CheckTest::turn_until(const std::function<bool()>& done) {
     ASSERT_TRUE(done()) << "no end within 30 s";
 }
 
-CheckOutcome CheckTest::run(const Check& check) {
+CheckOutcome CheckBench::run(const Check& check) {
     std::optional<CheckOutcome> outcome;
     std::unique_ptr<Running> running = check.start(*context_, [&](CheckOutcome ended) {
         EXPECT_FALSE(outcome.has_value()) << "done was called twice";

@@ -30,26 +30,15 @@ class ModelServer {
 /// A loopback port at which nobody listens.
 int unused_port();
 
-/// One server for all tests of a suite; each begins with mode ok and counts of zero.
-class CheckTest : public testing::Test {
+/// A loop, the HTTP client and a version's tree; no server.
+class CheckBench : public testing::Test {
   protected:
-    static void SetUpTestSuite();
-    static void TearDownTestSuite();
     void SetUp() override;
     void TearDown() override;
 
-    /// Puts the server into a mode: the JSON of POST /control.
-    void control(const std::string& json);
-    /// A count of the server: `infer`, `connections`, `ids`, `in_flight_max`, …
-    long counted(const std::string& name);
-    /// One-hot inputs of 64 numbers; item i has label i % 10. Written to canary/digits.jsonl.
-    void write_canary(int items);
     void write_file(const std::string& path, const std::string& content);
-    /// Makes a check, or fails the test.
-    std::unique_ptr<Check> make(std::string_view kind, ParamMap params);
     /// Runs one pass to its end, at most 30 s.
     CheckOutcome run(const Check& check);
-    CheckOutcome run(std::string_view kind, ParamMap params) { return run(*make(kind, std::move(params))); }
     /// Turns the loop until `done`, at most 30 s.
     void turn_until(const std::function<bool()>& done);
 
@@ -57,6 +46,25 @@ class CheckTest : public testing::Test {
     std::unique_ptr<sys::HttpClient> http_;
     std::filesystem::path version_dir_;
     std::optional<CheckContext> context_;
+};
+
+/// One server for all tests of a suite; each begins with mode ok and counts of zero.
+class CheckTest : public CheckBench {
+  protected:
+    static void SetUpTestSuite();
+    static void TearDownTestSuite();
+    void SetUp() override;
+
+    /// Puts the server into a mode: the JSON of POST /control.
+    void control(const std::string& json);
+    /// A count of the server: `infer`, `connections`, `ids`, `in_flight_max`, …
+    long counted(const std::string& name);
+    /// One-hot inputs of 64 numbers; item i has label i % 10. Written to canary/digits.jsonl.
+    void write_canary(int items);
+    /// Makes a check, or fails the test.
+    std::unique_ptr<Check> make(std::string_view kind, ParamMap params);
+    using CheckBench::run;
+    CheckOutcome run(std::string_view kind, ParamMap params) { return run(*make(kind, std::move(params))); }
 
   private:
     std::string ask_control(const std::string& method, const std::string& body);

@@ -33,7 +33,8 @@ TEST(CheckKinds, each_is_found_by_its_name_and_describes_itself) {
         EXPECT_NE(kind->make, nullptr);
         expect_usable(kind->params, kind->name);
     }
-    EXPECT_EQ(names, (std::set<std::string_view>{"ready", "accuracy", "latency", "exec"}));
+    EXPECT_EQ(names, (std::set<std::string_view>{"ready", "accuracy", "latency", "exec", "http", "tcp", "dns", "files",
+                                                 "resource", "metrics"}));
     EXPECT_EQ(find_kind("readyy"), nullptr);
 }
 
