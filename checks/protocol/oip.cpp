@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "checks/protocol/oip_answers.hpp"
 #include "checks/protocol/protocol.hpp"
 #include "checks/protocol/tolerant_json.hpp"
@@ -22,27 +20,9 @@ constexpr std::size_t kMaxInferBody = 16u << 20;
 /// The ready endpoint says a few bytes; more is a page of something else.
 constexpr std::size_t kMaxReadyBody = 64u << 10;
 
-/// RFC 3986: everything but unreserved characters is encoded, "/" too, so that a name cannot name another endpoint.
-std::string url_encode(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '_' || c == '.' || c == '~';
-        if (unreserved)
-            encoded += c;
-        else
-            encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-    return encoded;
-}
-
 std::string model_url(const Target& target, std::string_view verb) {
     // No version path: the KServe Python SDK answers 501 to it. The version served is read from the answer instead.
     return fmt::format("{}/v2/models/{}/{}", target.endpoint, url_encode(target.server_model), verb);
-}
-
-std::string json_quoted(std::string_view text) {
-    return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 bool is_inputs_array(const json& input) {
@@ -126,9 +106,9 @@ class Oip final : public Protocol {
     }
 
     ReadyAnswer classify_ready(const Target&, const Result<sys::HttpReply>& reply) const override {
-        oip::Classified classified = !reply                 ? oip::classify_error(reply.error(), false)
-                                     : reply->status == 200 ? oip::classify_ready_body(reply->body)
-                                                            : oip::classify_status(reply->status, reply->body, false);
+        Classified classified = !reply                 ? classify_error(reply.error(), false)
+                                : reply->status == 200 ? oip::classify_ready_body(reply->body)
+                                                       : classify_status(reply->status, reply->body, false);
         return {.outcome = classified.outcome, .detail = std::move(classified.detail)};
     }
 
@@ -151,10 +131,8 @@ class Oip final : public Protocol {
 
     InferAnswer read_infer(const Target& target, const InferShape& shape,
                            const Result<sys::HttpReply>& reply) const override {
-        if (reply && reply->status == 200) return oip::read_outputs(target, shape, reply->body);
-        oip::Classified classified =
-            reply ? oip::classify_status(reply->status, reply->body, true) : oip::classify_error(reply.error(), true);
-        return {.outcome = classified.outcome, .detail = std::move(classified.detail)};
+        if (auto unreadable = unreadable_answer(reply)) return *std::move(unreadable);
+        return oip::read_outputs(target, shape, reply->body);
     }
 };
 

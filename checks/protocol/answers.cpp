@@ -1,0 +1,237 @@
+#include "checks/protocol/answers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "checks/protocol/tolerant_json.hpp"
+#include "supervisor/base/text.hpp"
+
+namespace modelguard::checks {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxErrorText = 300;  // the client's texts begin with the URL
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    std::ranges::transform(result, result.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return result;
+}
+
+bool contains_any(std::string_view text, std::span<const std::string_view> words) {
+    return std::ranges::any_of(words, [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+}
+
+/// What servers say while a model loads, lower case.
+constexpr std::array<std::string_view, 6> kLoadingWords{
+    "not ready",              // KServe 503, MLServer 400, Triton 400 "Model version not ready"
+    "not at ready state",     // Triton, infer by version
+    "no available versions",  // Triton, infer of the newest
+    "not loaded yet",         // OVMS 404
+    "not_loaded_yet",         // OVMS 500 MEDIAPIPE_DEFINITION_NOT_LOADED_YET
+    "loading model",          // llama.cpp-style front ends
+};
+
+/// A missing model is named as such: "not found" alone may be a feature or a file inside of a failing model.
+bool says_missing(std::string_view text) {
+    static constexpr std::array<std::string_view, 2> kAbsent{"not found", "does not exist"};
+    return text.find("unknown model") != std::string_view::npos ||
+           (text.find("model") != std::string_view::npos && contains_any(text, kAbsent));
+}
+
+Outcome outcome_of_status(int status, const std::string& text, bool infer) {
+    if (contains_any(text, kLoadingWords)) return Outcome::loading;
+    switch (status) {
+        case 400:
+            if (says_missing(text)) return Outcome::missing;  // Triton: "Request for unknown model"
+            // MLServer and Triton answer 400 with an empty body on /ready while a model loads.
+            return !infer && text.empty() ? Outcome::loading : Outcome::broken;
+        case 404:
+        case 410: return Outcome::missing;
+        case 429:
+        case 502:  // a proxy in front of a server that is not up yet
+        case 503:
+        case 504: return Outcome::loading;
+        default: return Outcome::broken;  // 501 too: no version path is asked for, so it is no OIP server
+    }
+}
+
+std::vector<double> argmax(const std::vector<double>& numbers, std::size_t length) {
+    std::vector<double> result;
+    for (std::size_t row = 0; row + length <= numbers.size(); row += length) {
+        const auto begin = numbers.begin() + static_cast<std::ptrdiff_t>(row);
+        const auto largest = std::max_element(begin, begin + static_cast<std::ptrdiff_t>(length));
+        result.push_back(static_cast<double>(largest - begin));
+    }
+    return result;
+}
+
+}  // namespace
+
+ParsedAnswer parse_answer(std::string_view body) {
+    ParsedAnswer parsed{.value = json(json::value_t::discarded)};
+    std::string storage;
+    for (int layer = 0; layer < 2; ++layer) {
+        bool not_finite = false;
+        const auto clean = tolerant_json(body, storage, not_finite);
+        if (!clean) {
+            parsed.value = json(json::value_t::discarded);
+            parsed.why = clean.error().what;
+            return parsed;
+        }
+        parsed.not_finite = parsed.not_finite || not_finite;
+        json value = json::parse(*clean, nullptr, /*allow_exceptions=*/false);
+        if (layer == 0 && value.is_string()) {
+            parsed.value = std::move(value);
+            body = parsed.value.get_ref<const std::string&>();
+            continue;
+        }
+        // The inner text of a plain JSON string ("OK") is not JSON: keep the string.
+        if (layer == 0 || !value.is_discarded()) parsed.value = std::move(value);
+        break;
+    }
+    return parsed;
+}
+
+bool is_html(std::string_view body) {
+    const std::size_t begin = body.find_first_not_of(" \t\r\n");
+    return begin != std::string_view::npos && body[begin] == '<';
+}
+
+std::string error_text(std::string_view body) {
+    const ParsedAnswer parsed = parse_answer(body);
+    const json& value = parsed.value;
+    if (value.is_string()) return plain_line(value.get_ref<const std::string&>());
+    if (value.is_object()) {
+        for (const char* key : {"error", "detail", "message"}) {
+            const auto it = value.find(key);
+            if (it == value.end()) continue;
+            if (it->is_string()) return plain_line(it->get_ref<const std::string&>());
+            if (it->is_object() && it->contains("message") && (*it)["message"].is_string())
+                return plain_line((*it)["message"].get_ref<const std::string&>());
+        }
+    }
+    if (value.is_discarded()) return is_html(body) ? "an HTML page" : plain_line(body);
+    return {};
+}
+
+std::string text_field(const json& object, const char* key) {
+    const auto it = object.find(key);
+    if (it == object.end() || it->is_null()) return {};
+    return it->is_string() ? it->get<std::string>() : it->dump();
+}
+
+Classified classify_error(const Error& error, bool infer) {
+    switch (error.kind) {
+        case ErrorKind::malformed_reply: return {Outcome::broken, plain_line(error.what, kMaxErrorText)};
+        case ErrorKind::timed_out:
+            return {infer ? Outcome::broken : Outcome::unreachable, plain_line(error.what, kMaxErrorText)};
+        case ErrorKind::unavailable:
+        case ErrorKind::invalid_config:
+        case ErrorKind::denied:
+        case ErrorKind::not_found:
+        case ErrorKind::conflict:
+        case ErrorKind::io:
+        case ErrorKind::unsupported:
+        case ErrorKind::internal: return {Outcome::unreachable, plain_line(error.what, kMaxErrorText)};
+    }
+    return {Outcome::unreachable, plain_line(error.what, kMaxErrorText)};
+}
+
+Classified classify_status(int status, std::string_view body, bool infer) {
+    const std::string text = error_text(body);
+    return {outcome_of_status(status, lower(text), infer),
+            text.empty() ? fmt::format("HTTP {}", status) : fmt::format("HTTP {}: {}", status, text)};
+}
+
+std::optional<InferAnswer> unreadable_answer(const Result<sys::HttpReply>& reply) {
+    if (reply && reply->status == 200) return std::nullopt;
+    Classified classified =
+        reply ? classify_status(reply->status, reply->body, true) : classify_error(reply.error(), true);
+    return InferAnswer{.outcome = classified.outcome, .detail = std::move(classified.detail)};
+}
+
+void Values::read(const json& value) {  // depth is limited by tolerant_json
+    switch (value.type()) {
+        case json::value_t::array:
+            for (const json& element : value)
+                read(element);
+            return;
+        case json::value_t::boolean: numbers.push_back(value.get<bool>() ? 1 : 0); return;
+        case json::value_t::number_integer:
+        case json::value_t::number_unsigned:
+        case json::value_t::number_float: read_number(value.get<double>()); return;
+        case json::value_t::string: read_text(value.get_ref<const std::string&>()); return;
+        case json::value_t::null:
+            // What several servers make of NaN.
+            (bytes ? wrong_type : not_finite) = true;
+            return;
+        case json::value_t::object:
+        case json::value_t::binary:
+        case json::value_t::discarded: wrong_type = true; return;
+    }
+}
+
+void Values::read_number(double number) {
+    if (std::isfinite(number))
+        numbers.push_back(number);
+    else
+        not_finite = true;
+}
+
+void Values::read_text(const std::string& text) {
+    if (bytes) return texts.push_back(text);
+    // protobuf's JSON mapping writes 64-bit integers and NaN as strings.
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc{} && end == text.data() + text.size() && !text.empty())
+        read_number(number);
+    else if (text.ends_with("Infinity"))
+        not_finite = true;
+    else
+        wrong_type = true;
+}
+
+void take_values(Values values, std::string_view name, std::size_t length, bool wants_argmax, InferAnswer& answer) {
+    if (values.not_finite) {
+        answer.outcome = Outcome::broken;
+        answer.not_finite = true;
+        answer.detail = fmt::format("{} holds NaN, Infinity or null", name);
+        return;
+    }
+    if (values.wrong_type || (values.numbers.empty() && values.texts.empty())) {
+        answer.outcome = Outcome::broken;
+        answer.detail = fmt::format("{} holds {}", name, values.wrong_type ? "neither numbers nor text" : "nothing");
+        return;
+    }
+    answer.texts = std::move(values.texts);
+    answer.numbers =
+        wants_argmax && !values.numbers.empty() ? argmax(values.numbers, length) : std::move(values.numbers);
+}
+
+InferAnswer broken_answer(std::string detail) { return {.outcome = Outcome::broken, .detail = std::move(detail)}; }
+
+std::string url_encode(std::string_view text) {
+    std::string encoded;
+    for (const char c : text) {
+        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                c == '-' || c == '_' || c == '.' || c == '~';
+        if (unreserved)
+            encoded += c;
+        else
+            encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+    return encoded;
+}
+
+std::string json_quoted(std::string_view text) {
+    return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace modelguard::checks

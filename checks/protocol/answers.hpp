@@ -1,0 +1,66 @@
+#pragma once
+// What the inference protocols over HTTP and JSON share in reading answers: JSON leniently, values strictly, errors in
+// the server's own words. Not for what one protocol alone says.
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checks/protocol/protocol.hpp"
+
+namespace modelguard::checks {
+
+struct ParsedAnswer {
+    nlohmann::json value;  ///< discarded where the body is not JSON
+    bool not_finite{false};
+    std::string why;  ///< where the body was refused before parsing
+};
+/// Parses a body; a JSON string that holds JSON (double encoding: a server that returns model_dump_json() as a value)
+/// is opened once.
+ParsedAnswer parse_answer(std::string_view body);
+
+bool is_html(std::string_view body);
+/// The server's own words: `error` (a string, or an object with `message`), `detail`, or the first line of plain text.
+std::string error_text(std::string_view body);
+/// A member as text: strings as they are, others as JSON; empty where it is absent or null.
+std::string text_field(const nlohmann::json& object, const char* key);
+
+struct Classified {
+    Outcome outcome{Outcome::broken};
+    std::string detail;  ///< one line: status and the server's own words
+};
+/// No reply at all. timed_out is `unreachable` while asking for readiness, but `broken` for an inference: the request
+/// was taken.
+Classified classify_error(const Error& error, bool infer);
+/// A reply with a status other than 200. One classifier over the dialects, which agree on no status code (sources:
+/// kserve errors.py, MLServer rest/utils.py, Triton http_server.cc HttpCodeFromError, OVMS http_server.cpp status map).
+Classified classify_status(int status, std::string_view body, bool infer);
+/// What keeps an inference's reply from being read: no reply, or another status than 200. nullopt: it can be.
+std::optional<InferAnswer> unreadable_answer(const Result<sys::HttpReply>& reply);
+
+/// The numbers and texts in a value, flat; `bytes`: its strings are texts, else numbers that were written as strings.
+struct Values {
+    bool bytes{false};
+    bool not_finite{false};
+    bool wrong_type{false};
+    std::vector<double> numbers;
+    std::vector<std::string> texts;
+
+    void read(const nlohmann::json& value);
+
+  private:
+    void read_number(double number);
+    void read_text(const std::string& text);
+};
+/// Puts `values` (called `name` in the sentence) into the answer: broken where they hold NaN, nothing or something
+/// else; with argmax the index of the largest of each `length` numbers.
+void take_values(Values values, std::string_view name, std::size_t length, bool argmax, InferAnswer& answer);
+InferAnswer broken_answer(std::string detail);
+
+/// RFC 3986: everything but unreserved characters is encoded, "/" too, so that a name cannot name another endpoint.
+std::string url_encode(std::string_view text);
+std::string json_quoted(std::string_view text);
+
+}  // namespace modelguard::checks
