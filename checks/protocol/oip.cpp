@@ -136,10 +136,7 @@ class Oip final : public Protocol {
     }
 };
 
-const Protocol& instance() {
-    static const Oip oip;  // stateless
-    return oip;
-}
+Result<std::shared_ptr<const Protocol>> make(const ParamMap&) { return std::make_shared<Oip>(); }
 
 }  // namespace
 
@@ -147,7 +144,7 @@ const ProtocolKind kProtocolKind_oip{
     .name = "oip",
     .summary = "Open Inference Protocol (KServe V2) over REST: MLServer, Triton, KServe, OpenVINO Model Server",
     .params = {},
-    .instance = instance,
+    .make = make,
 };
 
 }  // namespace modelguard::checks

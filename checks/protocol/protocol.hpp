@@ -3,6 +3,7 @@
 // One file per protocol in this folder, one line in protocols.def.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -79,7 +80,9 @@ struct ProtocolKind {
     std::string_view name;
     std::string_view summary;
     std::span<const ParamSpec> params;
-    const Protocol& (*instance)();
+    /// Parameters are already validated against `params`, with defaults filled in. invalid_config where they
+    /// contradict.
+    Result<std::shared_ptr<const Protocol>> (*make)(const ParamMap& params);
 };
 
 std::span<const ProtocolKind* const> protocols();

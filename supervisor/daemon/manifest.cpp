@@ -37,7 +37,6 @@ constexpr ParamSpec kPreflightFields[] = {
 constexpr ParamSpec kServeKeys[] = {
     {.name = "switch", .type = ParamType::text, .default_text = "files", .help = "How a version becomes current."},
     {.name = "endpoint", .type = ParamType::text, .help = "Where the model server answers."},
-    {.name = "protocol", .type = ParamType::text, .help = "The inference protocol it speaks."},
     {.name = "model", .type = ParamType::text, .help = "The server's name for the model; absent: the model's own."},
     {.name = "ready_within",
      .type = ParamType::duration,
@@ -56,7 +55,7 @@ constexpr ParamSpec kServeKeys[] = {
      .help = "The candidate is judged beside current first.",
      .fields = kPreflightFields},
 };
-constexpr std::string_view kServeReadHere[] = {"then"};
+constexpr std::string_view kServeReadHere[] = {"protocol", "then"};
 
 constexpr ParamSpec kTrialKeys[] = {
     {.name = "deadline",
@@ -181,10 +180,7 @@ void ManifestReader::read_serve(const YamlNode& map) {
         manifest_.switch_kind = rollback::find_switch(*word);
         if (manifest_.switch_kind == nullptr) unknown("switch", *word, names_of(rollback::switches()));
     }
-    if (const auto word = text_of(params, "protocol")) {
-        manifest_.protocol = checks::find_protocol(*word);
-        if (manifest_.protocol == nullptr) unknown("protocol", *word, names_of(checks::protocols()));
-    }
+    if (const YamlEntry* protocol = map.find("protocol")) read_protocol(protocol->value);
     if (const auto endpoint = text_of(params, "endpoint")) {
         manifest_.endpoint = endpoint->ends_with('/') ? endpoint->substr(0, endpoint->size() - 1) : *endpoint;
         refuse(line_of(params, "endpoint"), "serve.endpoint", refuse_endpoint(manifest_.endpoint, device_));
@@ -203,48 +199,70 @@ void ManifestReader::read_preflight(const ParamMap& preflight, const YamlNode& s
     note_unused(serve.find("preflight")->line, "serve.preflight");
 }
 
-// `then: {systemd: {unit: …}}`, `then: {exec: NAME}` for the first text parameter that is required, or `then: NAME`.
-void ManifestReader::read_then(const YamlNode& node) {
-    const auto known = names_of(rollback::thens());
+// `NAME`, `{NAME: {…}}`, or `{NAME: text}` for the first text parameter that is required.
+template <class Kind>
+std::optional<ManifestReader::Choice<Kind>> ManifestReader::read_choice(const YamlNode& node, const std::string& key,
+                                                                        std::span<const Kind* const> kinds,
+                                                                        std::string_view example) {
+    const auto known = names_of(kinds);
     YamlNode none{.kind = YamlNode::Kind::map, .line = node.line};
     std::string name = node.text;
+    std::string place = key;
     int line = node.line;
     const YamlNode* written = &none;
     if (node.kind == YamlNode::Kind::map && node.entries.size() == 1) {
         name = node.entries.front().key;
+        place = join_key(key, name);
         line = node.entries.front().line;
         written = &node.entries.front().value;
     } else if (node.kind != YamlNode::Kind::scalar) {
         const std::string found = node.kind == YamlNode::Kind::map
                                       ? "a map of " + std::to_string(node.entries.size()) + " keys"
                                       : describe_node(node);
-        sink_.error(node.line, "serve.then",
-                    "found " + found + "; expected one of {" + listed(known) + ": …}, as in {oip_repository: {}}");
-        return;
+        sink_.error(node.line, key,
+                    "found " + found + "; expected one of {" + listed(known) + ": …}, as in " + std::string(example));
+        return std::nullopt;
     }
-    const rollback::ThenKind* then = rollback::find_then(name);
-    if (then == nullptr) {
-        sink_.error(line, join_key("serve.then", name),
+    const auto kind = std::ranges::find(kinds, name, [](const Kind* each) { return each->name; });
+    if (kind == kinds.end()) {
+        sink_.error(line, place,
                     "found " + in_quotes(name) + "; expected " + listed(known) + did_you_mean(name, known));
-        return;
+        return std::nullopt;
     }
-    const std::string key = join_key("serve.then", name);
     if (written->kind == YamlNode::Kind::null) {
         written = &none;
     } else if (written->kind == YamlNode::Kind::scalar) {
         const auto first = std::ranges::find_if(
-            then->params, [](const ParamSpec& spec) { return spec.required && spec.type == ParamType::text; });
-        if (first != then->params.end()) {
+            (*kind)->params, [](const ParamSpec& spec) { return spec.required && spec.type == ParamType::text; });
+        if (first != (*kind)->params.end()) {
             none.line = written->line;
             none.entries.push_back({std::string(first->name), written->line, *written});
             written = &none;
         }
     }
-    const YamlNode* map = expect_map(*written, key, sink_);
-    if (map == nullptr) return;
-    manifest_.then = then;
-    manifest_.then_params = params_from_yaml(*map, then->params, {}, key, sink_);
-    refuse_names(manifest_.then_params, key);
+    place = join_key(key, name);
+    const YamlNode* map = expect_map(*written, place, sink_);
+    if (map == nullptr) return std::nullopt;
+    Choice<Kind> choice{*kind, params_from_yaml(*map, (*kind)->params, {}, place, sink_)};
+    refuse_names(choice.params, place);
+    return choice;
+}
+
+void ManifestReader::read_then(const YamlNode& node) {
+    auto then = read_choice(node, "serve.then", rollback::thens(), "{oip_repository: {}}");
+    if (!then) return;
+    manifest_.then = then->kind;
+    manifest_.then_params = std::move(then->params);
+}
+
+void ManifestReader::read_protocol(const YamlNode& node) {
+    const std::size_t errors_before = sink_.errors();
+    const auto protocol = read_choice(node, "serve.protocol", checks::protocols(), "oip");
+    if (!protocol || sink_.errors() != errors_before) return;  // the factory may rely on its table
+    auto made = protocol->kind->make(protocol->params);
+    if (!made) return sink_.error(node.line, "serve.protocol", made.error().what);
+    manifest_.protocol_name = protocol->kind->name;
+    manifest_.protocol = std::move(*made);
 }
 
 void ManifestReader::read_trial(const YamlNode& map) {

@@ -43,7 +43,8 @@ struct Manifest {
     const rollback::ThenKind* then{nullptr};
     ParamMap then_params;
     std::string endpoint;
-    const checks::ProtocolKind* protocol{nullptr};
+    std::string protocol_name;
+    std::shared_ptr<const checks::Protocol> protocol;  ///< shared: a judging keeps the manifest it began with
     std::string server_model;
     Usec ready_within{std::chrono::seconds(60)};
     Usec period{std::chrono::seconds(10)};  ///< of probing in the steady state

@@ -27,7 +27,17 @@ class ManifestReader {
     void read_version(const YamlNode& map);
     void read_serve(const YamlNode& map);
     void read_preflight(const ParamMap& preflight, const YamlNode& serve);
+    template <class Kind>
+    struct Choice {
+        const Kind* kind;
+        ParamMap params;
+    };
+    /// One kind of a list with its parameters; nullopt with a finding.
+    template <class Kind>
+    std::optional<Choice<Kind>> read_choice(const YamlNode& node, const std::string& key,
+                                            std::span<const Kind* const> kinds, std::string_view example);
     void read_then(const YamlNode& node);
+    void read_protocol(const YamlNode& node);
     void read_trial(const YamlNode& map);
     void read_fleet_keys(const YamlNode& top);
     void require_endpoint(const YamlNode& top);

@@ -104,7 +104,7 @@ std::optional<JudgingSpec> Runner::judging_spec(const std::string& model, const 
     const store::VersionInfo* info = version(model, version_id);
     checks::CheckContext context{.loop = parts_.loop, .http = parts_.http};
     context.target = {manifest->endpoint, manifest->server_model, info ? info->served_version : std::string(),
-                      &manifest->protocol->instance()};
+                      manifest->protocol.get()};
     context.version_dir = parts_.versions.places().version_dir(model, version_id);
     context.ready_within = manifest->ready_within;
     context.command = [this](std::string_view name) -> Result<checks::CheckContext::Command> {

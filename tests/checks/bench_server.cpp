@@ -57,6 +57,11 @@ ModelServer::~ModelServer() {
     ::waitpid(pid_, nullptr, 0);
 }
 
+const Protocol& oip_protocol() {
+    static const auto made = *find_protocol("oip")->make({});
+    return *made;
+}
+
 int unused_port() {
     const sys::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
@@ -83,11 +88,10 @@ void CheckBench::SetUp() {
     std::string name = (std::filesystem::temp_directory_path() / "modelguard-checks-XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     version_dir_ = name;
-    context_.emplace(CheckContext{
-        .loop = *loop_,
-        .http = *http_,
-        .target = {.endpoint = "", .server_model = "digits", .protocol = &find_protocol("oip")->instance()},
-        .version_dir = version_dir_});
+    context_.emplace(CheckContext{.loop = *loop_,
+                                  .http = *http_,
+                                  .target = {.endpoint = "", .server_model = "digits", .protocol = &oip_protocol()},
+                                  .version_dir = version_dir_});
 }
 
 void CheckTest::SetUp() {

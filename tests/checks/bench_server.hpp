@@ -27,6 +27,7 @@ class ModelServer {
     int port_{0};
 };
 
+const Protocol& oip_protocol();
 /// A loopback port at which nobody listens.
 int unused_port();
 

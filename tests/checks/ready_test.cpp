@@ -183,7 +183,7 @@ TEST(ReadyDialects, end_in_the_same_verdicts) {
                              .http = **http,
                              .target = {.endpoint = "http://127.0.0.1:" + std::to_string(server.port()),
                                         .server_model = "digits",
-                                        .protocol = &find_protocol("oip")->instance()},
+                                        .protocol = &oip_protocol()},
                              .ready_within = milliseconds(60)};
         const auto made = find_kind("ready")->make({});
         ASSERT_TRUE(made);

@@ -12,7 +12,8 @@ namespace modelguard {
 namespace {
 
 void check_request(const checks::CanaryItem& item, const checks::InferShape& shape) {
-    const checks::Protocol& oip = checks::find_protocol("oip")->instance();
+    static const auto made = *checks::find_protocol("oip")->make({});
+    const checks::Protocol& oip = *made;
     const checks::Target target{.endpoint = "http://127.0.0.1:1", .server_model = "di/gits", .protocol = &oip};
     const auto request = oip.infer_request(target, item, shape, 7);
     if (!request) {

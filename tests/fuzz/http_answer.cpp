@@ -127,7 +127,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const unsigned what = input.take_byte();
     world.server->resets = (what & 4) != 0;
     world.server->answer = input.rest();
-    const checks::Protocol& oip = checks::find_protocol("oip")->instance();
+    static const auto made = *checks::find_protocol("oip")->make({});
+    const checks::Protocol& oip = *made;
     const checks::Target target{.endpoint = world.endpoint, .server_model = "digits", .protocol = &oip};
     switch (what & 3) {
         case 0: {

@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     sys::HttpReply reply;
     reply.status = kStatuses[bits & 7];
     reply.body = input.rest();
-    const checks::Protocol& oip = checks::find_protocol("oip")->instance();
+    static const auto made = *checks::find_protocol("oip")->make({});
+    const checks::Protocol& oip = *made;
     const checks::Target target{.endpoint = "http://127.0.0.1:1",
                                 .server_model = "digits",
                                 .served_version = (bits & 8) != 0 ? "4" : "",

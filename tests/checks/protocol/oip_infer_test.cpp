@@ -11,8 +11,8 @@ namespace {
 const Target kTarget{.endpoint = "http://127.0.0.1:8080", .server_model = "digits"};
 
 InferAnswer read(std::string body, const InferShape& shape = {}, const Target& target = kTarget) {
-    return find_protocol("oip")->instance().read_infer(target, shape,
-                                                       sys::HttpReply{.status = 200, .body = std::move(body)});
+    return (*find_protocol("oip")->make({}))
+        ->read_infer(target, shape, sys::HttpReply{.status = 200, .body = std::move(body)});
 }
 std::string with_data(const std::string& data, const std::string& datatype = "FP32", const std::string& shape = "[1]") {
     return R"({"model_name":"digits","model_version":"2","outputs":[{"name":"y","datatype":")" + datatype +

@@ -9,7 +9,10 @@
 namespace modelguard::checks {
 namespace {
 
-const Protocol& oip() { return find_protocol("oip")->instance(); }
+const Protocol& oip() {
+    static const auto made = *find_protocol("oip")->make({});
+    return *made;
+}
 const Target kTarget{.endpoint = "http://127.0.0.1:8080", .server_model = "digits"};
 const std::string kDeep(1000, '[');
 
