@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """modelguardd under faults: every file-changing system call of every operation, with every fault that can hit it.
 
-SUITE: kill (before and after each call, writes torn; then recovery), errno (each call fails once; the daemon goes on), errno-lasting (from
-each call on all fail for a while; the daemon comes back by itself), pairs (killed in the operation, and again inside the recovery), power
-(what may be on the disk after the power went, see power.py). Default: every k-th state, from a seed that is printed; `--all`, or
-MODELGUARD_ALL=1 in the environment, takes every state. `--operation`, `--fault`, `--at` repeat one. The daemon, the tracer and the model
-server are the real ones; what is looked at is in promises.py.
+SUITE: kill (before and after each call, writes torn; then recovery), errno (each call fails once, writes also end short; the daemon goes
+on), errno-lasting (from each call on all fail for a while; the daemon comes back by itself), pairs (killed in the operation, and again inside
+the recovery), power (what may be on the disk after the power went, see power.py). Default: every k-th state, from a seed that is printed;
+`--all`, or MODELGUARD_ALL=1 in the environment, takes every state. `--operation`, `--fault`, `--at` repeat one. The daemon, the tracer and
+the model server are the real ones; what is looked at is in promises.py.
 Exit 1: a promise was broken.
 """
 import argparse
@@ -24,7 +24,7 @@ from lab import Lab
 from runner import NOT_REACHED, Runner
 
 ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE"]
-SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": ERRORS, "errno-lasting": ERRORS, "pairs": ["kill twice"], "power": ["power loss"]}
+SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": [*ERRORS, "short"], "errno-lasting": ERRORS, "pairs": ["kill twice"], "power": ["power loss"]}
 STATES = {"kill": 200, "errno": 200, "errno-lasting": 60, "pairs": 100}  # of the default run, about
 POWER_STEP = 250  # of all variants, about half of which are equal to others
 MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted

@@ -65,6 +65,7 @@ class Lab(Device):
         self.errors = b""
         self.traced = False
         self.marks = False
+        self.quiet = 0.0  # seconds for which nobody asks about an operation, so that the daemon has to come back by itself
         self.ended = []  # the operations of the last run as they ended
         self.tars = {}
         self.digests = {}
@@ -221,9 +222,12 @@ class Lab(Device):
         status, document = answer
         if status != 202:
             return document
+        self.ended_within(self.quiet)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             asked = self.ask("GET", f"/v1/operations/{document['id']}", wait=5)[1]
+            if "status" not in asked and self.quiet:
+                raise Wrong(f"the ledger does not come back by itself: {asked}")
             if "status" not in asked:
                 self.ended_within(0.05)  # its ledger is away
             elif asked["status"] != "running":

@@ -84,15 +84,22 @@ def wait_for_rest(lab, acked, refusals):
     lab.at_rest(lambda model: model["current"] and model["current"]["label"] == "v1")
 
 
-def damage(lab, label):
-    lab.halt()
-    tree = lab.models / "versions" / lab.digests[label].replace(":", "-")
-    file = tree / "canary/digits.jsonl"
+def flip_a_bit(file):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.chmod(0o644)
     file.write_bytes(content)
     file.chmod(0o444)
+
+
+def make_a_link(file):
+    file.unlink()
+    file.symlink_to("/dev/null")
+
+
+def damage(lab, label, how=flip_a_bit):
+    lab.halt()
+    how(lab.models / "versions" / lab.digests[label].replace(":", "-") / "canary/digits.jsonl")
 
 
 def damage_ledger(lab):
@@ -210,7 +217,7 @@ OPERATIONS = [
               pending=("models", "digits", None), ends=[{end(None, phase="empty"), end("v1")}, {end("v1")}]),
     Operation("garbage collection", lambda lab: install(lab, *GENERATIONS[:-1]), wait_for_collection, good=tuple(GENERATIONS[-8:]),
               first=lambda lab: install(lab, GENERATIONS[-1]), ends=[{end(GENERATIONS[-1])}], at_last=check_collected),
-    Operation("damaged version again", lambda lab: (install(lab, "v1", "v2"), damage(lab, "v1")), deploying("v1"), good=("v2",), damaged=("v1",),
+    Operation("damaged version again", lambda lab: (install(lab, "v1", "v2"), damage(lab, "v1", make_a_link)), deploying("v1"), good=("v2",), damaged=("v1",),
               ends=[{end("v2"), end("v1")}, {end("v1")}]),
     Operation("damaged ledger", lambda lab: (install(lab, "v1"), reject(lab, "bad"), install(lab, "v2"), damage_ledger(lab)), nothing, fresh=True,
               good=("v1", "v2"), ledger_damaged=True, ends=[{end("v2", "bad")}]),

@@ -11,11 +11,11 @@ import promises
 from lab import ANOTHER_BOOT, Wrong
 
 REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/output", "I/O", "i/o"], "EROFS": ["ead-only", "written"],
-           "EMFILE": ["any open files", "descriptors"]}
+           "EMFILE": ["any open files", "descriptors"], "short": []}
 GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
 NOT_REACHED = "not reached"
 LASTS_MS = 1300  # the ledger is tried again after 1 s, so that this fails as well
-COMES_BACK = 5.0  # seconds
+COMES_BACK = 3.0  # seconds
 THIRD_BOOT = ANOTHER_BOOT[:-1] + "2"
 
 
@@ -83,6 +83,7 @@ class Runner:
         promises.check_disk(lab, operation)
         promises.demand(lab.launch(boot_id=boot_id or operation.boot_id), f"the daemon does not start again: {lab.errors.decode()}")
         promises.check_rest(lab, operation, acked, ends)
+        promises.check_backup_follows(lab)
         if thorough:
             self.behave(operation)
             promises.check_not_wedged(lab)
@@ -98,6 +99,7 @@ class Runner:
         """The end of each state: what was hit, once the way back has been gone."""
         if not hit:
             return NOT_REACHED
+        promises.check_ledger_is_ahead(self.lab, operation)
         self.come_back(operation, acked, thorough)
         return hit
 
@@ -136,8 +138,14 @@ class Runner:
                 acked = []
             lab.ended_within(0.15)
             if lasting:
+                lab.quiet = 0.0
+                lab.ended_within(COMES_BACK)
                 self.behave(operation)
-                promises.check_not_wedged(lab, patience=COMES_BACK)
+                try:
+                    promises.check_not_wedged(lab)
+                except Wrong:  # the fault may have begun only now
+                    lab.ended_within(COMES_BACK)
+                    promises.check_not_wedged(lab)
                 operation = dataclasses.replace(operation, ends=[{("steady", "later", found[2])}], wanted=None)
         else:  # it could not start, and said so
             promises.demand(operation.fresh, "the daemon did not start")
@@ -145,7 +153,11 @@ class Runner:
         return self.ended(operation, self.stop(), acked, thorough)
 
     def errno_lasting(self, operation, fault, at, thorough):
-        return self.errno(operation, fault, at, thorough, ["--lasting", LASTS_MS])
+        self.lab.quiet = COMES_BACK
+        try:
+            return self.errno(operation, fault, at, thorough, ["--lasting", LASTS_MS])
+        finally:
+            self.lab.quiet = 0.0
 
     # ---- power loss ----------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""Mistakes in what is stored: (name, file, text that occurs once, what replaces it, suite that must find it, operation). The suite
-"corruption" is tests/store/corruption_test.cpp, which has no operations."""
+"""Mistakes in what is stored: (name, file, text that occurs once, what replaces it, suite that must find it, operation). The suites
+"corruption" and "ledger" are programs of tests/store and have no operations."""
 
 FILES, PLACE, STREAM, SQLITE, LEDGER, LOAD, BACKUP, RECOVERY, VERSIONS, QUARANTINE = (
     f"supervisor/{name}.cpp" for name in ("sys/files", "store/place_tree", "store/import_stream", "store/sqlite", "store/ledger", "store/ledger_load",
@@ -18,6 +18,8 @@ EQUIVALENT = {
     "retired_version_not_synced": "the ledger has forgotten it: what is back has no row and is removed at the next start, or synced and hashed by the "
                                   "import of the same version",
     "quarantine_not_synced": "nothing refers to what is in quarantine; back in versions/ it has no row in the ledger and is removed at the next start",
+    "damaged_ledger_not_synced": "the new ledger is made next, and its directory, which is the same, is synced before anything is written to it",
+    "damaged_ledger_goes_before_its_log": "a start that finds a log without its database sets it aside as well, before SQLite sees it",
     "cut_log_not_synced": "until the next commit, which syncs the same file, what may come back is the commit that was to be tried again, or a "
                           "request whose answer did not say that it was taken",
     "link_to_nothing": "a switch follows the verification of its version, and nothing is collected while one is under way",
@@ -77,19 +79,18 @@ MUTANTS = [
     ("staging_not_emptied", VERSIONS, "    for (const sys::Path& path : left)\n        rubbish_->remove(path);\n", "", "kill", GOOD),
     ("wrong_digest_is_believed", VERSIONS, "        if (found == digest.text)", "        if (found == digest.text || true)", "kill", CORRUPT),
     ("unreadable_version_is_intact", VERSIONS, "return Verified{.intact = false, .why = std::move(error.what), .stamps = {}};",
-     "return Verified{.intact = true, .why = std::move(error.what), .stamps = {}};", "kill", CORRUPT),
+     "return Verified{.intact = true, .why = std::move(error.what), .stamps = {}};", "kill", AGAIN),
     ("stamps_always_agree", VERSIONS, "if (now && !stamps_difference(stamps, std::move(*now))) {", "if (now) {", "kill", CORRUPT),
     ("damaged_version_not_replaced", VERSIONS, "    if (old->intact) {", "    if (true) {", "kill", AGAIN),
     ("link_to_nothing", SWITCH, "if (!std::filesystem::is_directory(model_dir / target, error))", "if (false)", "kill", CORRUPT),
-    ("write_ends_short", FILES, "        content.remove_prefix(static_cast<std::size_t>(count));\n", "        content = {};\n", "kill", GOOD),
+    ("write_ends_short", FILES, "        content.remove_prefix(static_cast<std::size_t>(count));\n", "        content = {};\n", "errno", GOOD),
     ("rows_are_believed", SQLITE, "    return shortened(sum) == text(last);", "    return true;", "corruption", ""),
-    ("rows_of_two_commits", LOAD, "    if (device[\"rows\"].is_object() && device[\"rows\"] != nlohmann::json(checksums_))", "    if (false)", "corruption", ""),
-    ("rows_may_be_missing", LOAD, " || device[\"models\"] != loaded.state.models.size())", ")", "corruption", ""),
-    ("structure_not_checked", LOAD, "    if (!answered || check.text(0) != \"ok\")", "    if (!answered)", "corruption", ""),
-    ("schema_not_looked_at", LOAD, "    if (version == tables::kSchemaVersion) MG_CHECK(check_schema());\n", "", "corruption", ""),
+    ("rows_of_two_commits", LOAD, "    if (device[\"rows\"].is_object() && device[\"rows\"] != nlohmann::json(checksums_))", "    if (false)", "ledger", ""),
+    ("rows_may_be_missing", LOAD, " || device[\"models\"] != loaded.state.models.size())", ")", "ledger", ""),
+    ("structure_not_checked", LOAD, "    if (!answered || check.text(0) != \"ok\")", "    if (!answered)", "ledger", ""),
+    ("schema_not_looked_at", LOAD, "    if (version == tables::kSchemaVersion) MG_CHECK(check_schema());\n", "", "ledger", ""),
     ("lost_commits_not_noticed", RECOVERY, "return backup() != nullptr && number && *number < backup()->commit;", "return number && false;", "corruption", ""),
-    ("cut_off_end_not_told", RECOVERY, "            if (ledger_->bytes_cut_off() > 0)", "            if (false)", "corruption", ""),
-    ("backup_is_believed", BACKUP, "    if (!rest.starts_with(stated)) return {};", "    if (rest.size() < stated.size()) return {};", "corruption", ""),
+    ("backup_is_believed", BACKUP, "    if (!rest.starts_with(stated)) return {};", "    if (rest.size() < stated.size()) return {};", "ledger", ""),
     ("number_of_a_backup_is_believed", BACKUP, "if (const auto stated = object.find(\"backup\"); stated != object.end() && *stated != number)",
-     "if (false)", "corruption", ""),
+     "if (false)", "ledger", ""),
 ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seeded mistakes in the code that stores things, each of which the fault suites (or the corruption test) must find.
+"""Seeded mistakes in the code that stores things, each of which the fault suites (or a test of the ledger) must find.
 
 A mutant is one file compiled anew and linked before the libraries of the build; the build itself is not touched, and must be up to date.
 MODELGUARD_BIN names the build directory. Killed means that a promise was seen broken; a harness that stops for another reason kills
@@ -22,8 +22,9 @@ from storage_mutant_list import EQUIVALENT, MUTANTS
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = pathlib.Path(os.environ.get("MODELGUARD_BIN", ROOT / "build/dev")).resolve()
-DAEMON, CORRUPTION = "supervisor/daemon/modelguardd", "tests/store/store_corruption_test"
-STEPS = {"power": 12, "kill": 2, "errno": 3, "errno-lasting": 12}  # of one operation
+DAEMON = "supervisor/daemon/modelguardd"
+TESTS = {"corruption": "tests/store/store_corruption_test", "ledger": "tests/store/store_ledger_test"}  # suites without operations
+STEPS = {"power": 12, "kill": 1, "errno": 1, "errno-lasting": 12}  # of one operation
 AT_ONCE = 2  # a build is work, a suite is waiting
 
 Mutant = collections.namedtuple("Mutant", "name file old new suite operation")
@@ -54,7 +55,7 @@ def build(program, source, text, folder):
 
 def run_suite(mutant, program, seed):
     """(exit status, the lines that say that a promise was broken, all lines)"""
-    if mutant.suite == "corruption":
+    if mutant.suite in TESTS:
         command, environment, marks = [program], dict(os.environ, MODELGUARD_SEED=str(seed)), ("[  FAILED  ]",)
         environment.pop("MODELGUARD_ALL", None)
     else:
@@ -74,7 +75,7 @@ def try_mutant(mutant, seed):
         return "not tried", f"its text occurs {text.count(mutant.old)} times"
     with tempfile.TemporaryDirectory(prefix="mg-mutant-", dir="/tmp") as folder:
         try:
-            program = build(CORRUPTION if mutant.suite == "corruption" else DAEMON, source, text.replace(mutant.old, mutant.new), pathlib.Path(folder))
+            program = build(TESTS.get(mutant.suite, DAEMON), source, text.replace(mutant.old, mutant.new), pathlib.Path(folder))
         except subprocess.CalledProcessError as error:
             return "not tried", "not built: " + error.stderr.decode()[-600:]
         status, broken, lines = run_suite(mutant, program, seed)
@@ -85,7 +86,7 @@ def try_mutant(mutant, seed):
 
 def check_untouched(seed):
     """Without a mistake nothing is seen: otherwise it is the build that is out of date, and everything would pass for killed."""
-    for suite, program, operation in [("corruption", CORRUPTION, ""), ("kill", DAEMON, "good upgrade")]:
+    for suite, program, operation in [*((suite, program, "") for suite, program in TESTS.items()), ("kill", DAEMON, "good upgrade")]:
         file = MUTANTS[0][1]
         with tempfile.TemporaryDirectory(prefix="mg-mutant-", dir="/tmp") as folder:
             linked = build(program, ROOT / file, (ROOT / file).read_text(), pathlib.Path(folder))

@@ -3,10 +3,11 @@
 //   fault_tracer --state DIR [--allow DIR] [--report FILE] [--log FILE] [--wait-for-signal]
 //                [--at N --do FAULT [--named TEXT] [--lasting MS]] -- COMMAND …
 //
-// FAULT: kill-before, kill-after, torn (a write is cut in half, then kill); ENOSPC, EDQUOT, EIO, EROFS, EMFILE (the
-// call is not made and fails so). Only calls about files below DIR count, and of these only the ones that the fault can
-// happen to; EMFILE counts every open. --named: only those whose text, as the report has it, holds TEXT. --lasting:
-// from the N-th call on all of them fail for so many milliseconds. SIGUSR1: counting begins here (with
+// FAULT: kill-before, kill-after, torn (a write is cut in half, then kill); short (a write is cut in half and says so);
+// ENOSPC, EDQUOT, EIO, EROFS, EMFILE (the call is not made and fails so). Only calls about files below DIR count, and
+// of these only the ones that the fault can happen to; EMFILE counts every open. --named: only those whose text, as the
+// report has it, holds TEXT. --lasting: from the N-th call on all of them fail for so many milliseconds. SIGUSR1:
+// counting begins here (with
 // --wait-for-signal nothing counts before). With --log SIGUSR2 writes a mark into the log. SIGTERM: everything is
 // killed. A kill takes the whole tree of processes at once. The report: counts for each fault, what was hit, and calls
 // that changed something outside DIR and the allowed directory.
@@ -80,6 +81,7 @@ constexpr std::array kFaults{
     Fault{"kill-before", 0, [](const Call& call) { return call.changes; }},
     Fault{"kill-after", 0, [](const Call& call) { return call.changes; }},
     Fault{"torn", 0, [](const Call& call) { return call.can_be_torn && call.size > 1; }},
+    Fault{"short", 0, [](const Call& call) { return call.can_be_torn && call.size > 1; }},
     Fault{"ENOSPC", ENOSPC, [](const Call& call) { return call.changes && takes_space(call); }},
     Fault{"EDQUOT", EDQUOT, [](const Call& call) { return call.changes && takes_space(call); }},
     Fault{"EIO", EIO, [](const Call& call) { return call.changes; }},
@@ -266,11 +268,12 @@ bool Tracer::hit(pid_t pid, const Call& call) {
         go_on(pid);
         return true;
     }
-    if (options_.fault == "torn") {
+    const bool is_short = options_.fault == "short";
+    if (is_short || options_.fault == "torn") {
         registers.rdx /= 2;
         ::ptrace(PTRACE_SETREGS, pid, 0, &registers);
     }
-    running_[pid] = {call, log_.before(call), true};
+    running_[pid] = {call, log_.before(call), !is_short};
     ::ptrace(PTRACE_SYSCALL, pid, 0, 0);
     return true;
 }
