@@ -55,6 +55,11 @@ HttpServerHandlers Service::handlers() {
 
 std::optional<HttpServerReply> Service::unknown_model(const std::string& model) const {
     if (runner_.state().models.contains(model)) return std::nullopt;
+    if (runner_.storage_failed())  // its manifest may be one of the events that wait
+        return problem_reply(
+            503, ErrorKind::unavailable,
+            "the ledger cannot be written at the moment (is the disk full?), so that new manifests wait; "
+            "try again");
     std::string known;
     for (const auto& [name, s] : runner_.state().models)
         known += (known.empty() ? "" : ", ") + name;

@@ -127,15 +127,18 @@ std::string_view verified_line(std::string_view text, std::uint64_t& number) {
     return error == std::errc{} && stopped == rest.data() + rest.size() ? line : std::string_view();
 }
 
-/// nullopt where it is whole and from a release that kept nothing of the ledger in it.
+/// nullopt where it is whole and from a release that kept nothing of the ledger in it. `number` is set where it is
+/// whole, also where it is of no use.
 Result<std::optional<LedgerBackup>> read_one(const sys::Path& path, std::uint64_t& number) try {
     MG_TRY(const std::string text, sys::read_file(path, kMaxBackupBytes));
-    const std::string_view line = verified_line(text, number);
+    std::uint64_t in_second_line = 0;
+    const std::string_view line = verified_line(text, in_second_line);
     if (line.empty()) return fail(ErrorKind::malformed_reply, "it does not verify");
     const json object = json::parse(line);
     // The number in the second line is not under its checksum; this one is.
-    if (const auto stated = object.find("backup"); stated != object.end() && *stated != number)
+    if (const auto stated = object.find("backup"); stated != object.end() && *stated != in_second_line)
         return fail(ErrorKind::malformed_reply, "it does not verify");
+    number = in_second_line;
     const auto ledger = object.find("ledger");
     if (ledger == object.end()) return std::optional<LedgerBackup>();
     return std::optional(backup_from_json(*ledger));
@@ -210,12 +213,12 @@ Backups read_ledger_backups(const sys::Path& directory) {
     for (const char* name : {"state.bak.0", "state.bak.1"}) {
         std::uint64_t number = 0;
         auto one = read_one(directory / name, number);
+        backups.number = std::max(backups.number, number);  // the next one must be newer than a newer release's, too
         if (!one) {
             if (one.error().kind != ErrorKind::not_found)
                 backups.broken.push_back(std::string(name) + ": " + printable_name(one.error().what));
             continue;
         }
-        backups.number = std::max(backups.number, number);
         if (!*one || (backups.newest && backups.newest->commit >= (*one)->commit)) continue;
         backups.newest = std::move(**one);
         backups.newest->file = name;

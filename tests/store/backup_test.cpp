@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "supervisor/store/ledger.hpp"
+#include "supervisor/store/ledger_backup.hpp"
 #include "supervisor/sys/sha256.hpp"
 #include "tests/sys/world.hpp"
 
@@ -28,6 +29,16 @@ TEST_F(BackupTest, two_files_are_written_in_turn_with_a_checksum) {
     struct stat status{};
     ASSERT_EQ(::stat(places.backup(0).c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0644u) << "status reads it as anybody";
+}
+
+TEST_F(BackupTest, of_a_newer_release_it_is_of_no_use_but_its_number_counts) {
+    ASSERT_TRUE(write_backup(places, R"({"a":1})", R"({"format":2})", 41).has_value());
+
+    const Backups found = read_ledger_backups(places.state);
+
+    EXPECT_FALSE(found.newest.has_value());
+    EXPECT_EQ(found.broken.size(), 1u);
+    EXPECT_EQ(found.number, 41u) << "the next one would pass for the older";
 }
 
 TEST_F(BackupTest, a_status_of_several_lines_is_not_written) {
