@@ -27,6 +27,7 @@ from device import BUILD, DAEMON, Device, UnixConnection  # noqa: E402
 TRACER = BUILD / "tests/fault/fault_tracer"
 REST = {"empty", "steady", "degraded", "held"}
 PATIENCE = 60.0
+TROUBLE, AGAIN = b"the ledger cannot be written", b"the ledger can be written again"
 ANOTHER_BOOT = "b007b007-0000-4000-8000-000000000001"
 
 
@@ -65,7 +66,7 @@ class Lab(Device):
         self.errors = b""
         self.traced = False
         self.marks = False
-        self.quiet = 0.0  # seconds for which nobody asks about an operation, so that the daemon has to come back by itself
+        self.quiet = 0.0  # seconds for which nobody asks about an operation
         self.ended = []  # the operations of the last run as they ended
         self.tars = {}
         self.digests = {}
@@ -217,17 +218,22 @@ class Lab(Device):
             self.ended_within(0.05)
         raise Wrong(f"the history is not told: {document}")
 
+    def await_ledger(self):
+        """Where the ledger could not be written: until it can again, which each request would hasten."""
+        if self.quiet and self.errors.count(TROUBLE) > self.errors.count(AGAIN):
+            if not self.read_errors(lambda: self.errors.count(TROUBLE) <= self.errors.count(AGAIN), PATIENCE / 6):
+                raise Wrong(f"the ledger does not come back by itself: {self.errors.decode()[-800:]}")
+
     def end_of(self, answer):
         """The operation document once it is over."""
         status, document = answer
         if status != 202:
             return document
         self.ended_within(self.quiet)
+        self.await_ledger()
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             asked = self.ask("GET", f"/v1/operations/{document['id']}", wait=5)[1]
-            if "status" not in asked and self.quiet:
-                raise Wrong(f"the ledger does not come back by itself: {asked}")
             if "status" not in asked:
                 self.ended_within(0.05)  # its ledger is away
             elif asked["status"] != "running":

@@ -6,11 +6,12 @@ import os
 import shutil
 import sqlite3
 
-from lab import REST, Wrong, digest_of
+from lab import Wrong, digest_of
 
 LINKED_WITHIN = 5.0  # seconds: a change that failed is tried again
 BACKED_UP_WITHIN = 5.0
 REMOVED_WITHIN = 5.0  # seconds: rubbish may be removed beside everything else
+MOVING = {"switching", "trial", "soaking", "reverting"}
 ENDS = {"accepted", "rejected", "undecided", "superseded"}
 
 
@@ -101,7 +102,7 @@ def check_ledger_is_ahead(lab, operation):
     model = json.loads(row[0]) if row else {"phase": "empty", "current": ""}
     link = lab.models / "current"
     linked = os.readlink(link).removeprefix("versions/").replace("-", ":") if link.is_symlink() else ""
-    demand(model["phase"] not in REST or linked == model["current"],
+    demand(model["phase"] in MOVING or linked == model["current"],
            f"current names {lab.name_of(linked)}, the ledger says {model['phase']} with {lab.name_of(model['current'])}")
 
 

@@ -15,7 +15,7 @@ REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/outpu
 GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
 NOT_REACHED = "not reached"
 LASTS_MS = 1300  # the ledger is tried again after 1 s, so that this fails as well
-COMES_BACK = 3.0  # seconds
+QUIET, COMES_BACK = 2.0, 3.0  # seconds
 THIRD_BOOT = ANOTHER_BOOT[:-1] + "2"
 
 
@@ -153,7 +153,7 @@ class Runner:
         return self.ended(operation, self.stop(), acked, thorough)
 
     def errno_lasting(self, operation, fault, at, thorough):
-        self.lab.quiet = COMES_BACK
+        self.lab.quiet = QUIET
         try:
             return self.errno(operation, fault, at, thorough, ["--lasting", LASTS_MS])
         finally:

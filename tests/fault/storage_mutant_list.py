@@ -59,7 +59,7 @@ MUTANTS = [
      "    ::unlinkat(directory, place.name.c_str(), 0);\n    int r = ::symlinkat(target.c_str(), directory, place.temp.c_str());\n", "kill", GOOD),
     ("acts_before_it_persists", RUNNER, "        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));\n",
      "        state_ = next.state;\n        for (const core::Action& action : next.actions)\n            perform(action);\n        next.actions.clear();\n"
-     "        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));\n", "kill", BACK),
+     "        MG_TRY(const std::vector<std::int64_t> numbers, commit(changes));\n", "kill", GOOD),
     ("collects_before_it_forgets", RUNNER, "    if (changes.forgotten_versions.empty()) return quarantined;\n",
      "    for (const auto& [name, digest] : changes.forgotten_versions)\n        std::ignore = parts_.versions.remove(name, digest);\n"
      "    if (changes.forgotten_versions.empty()) return quarantined;\n", "kill", GARBAGE),

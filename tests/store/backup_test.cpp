@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include "supervisor/store/ledger.hpp"
 #include "supervisor/store/ledger_backup.hpp"
 #include "supervisor/sys/sha256.hpp"
@@ -39,6 +41,20 @@ TEST_F(BackupTest, of_a_newer_release_it_is_of_no_use_but_its_number_counts) {
     EXPECT_FALSE(found.newest.has_value());
     EXPECT_EQ(found.broken.size(), 1u);
     EXPECT_EQ(found.number, 41u) << "the next one would pass for the older";
+}
+
+TEST_F(BackupTest, one_of_which_a_byte_is_another_is_not_believed) {
+    for (const auto& [from, to] : {std::pair(R"("b":4)", R"("b":5)"), std::pair(" 8\n", " 9\n")}) {
+        ASSERT_TRUE(write_backup(places, R"({"a":3})", R"({"b":4})", 8).has_value());
+        std::string bytes = text(0);
+        std::ofstream(places.backup(0)) << bytes.replace(bytes.rfind(from), std::string_view(from).size(), to);
+
+        const Backups found = read_ledger_backups(places.state);
+
+        ASSERT_EQ(found.broken.size(), 1u);
+        EXPECT_NE(found.broken[0].find("does not verify"), std::string::npos);
+        EXPECT_EQ(found.number, 0u);
+    }
 }
 
 TEST_F(BackupTest, a_status_of_several_lines_is_not_written) {

@@ -109,6 +109,57 @@ INSTANTIATE_TEST_SUITE_P(
         "UPDATE state SET checksum='' WHERE key='os'",
         "UPDATE state SET json=(SELECT json FROM state WHERE key='model/letters') WHERE key='model/digits'"));
 
+TEST_F(LedgerDamageTest, a_whole_row_of_another_commit_is_none_of_this_one) {
+    sql("CREATE TABLE kept AS SELECT * FROM state WHERE key='model/digits'");
+    ledger = open();
+    state.models["digits"].rejected.push_back({digest_of_letter('7'), "", "too_slow"});
+    commit({.state = &state});
+    sql("UPDATE state SET json=(SELECT json FROM kept), checksum=(SELECT checksum FROM kept) WHERE key='model/digits'");
+
+    ledger = open();
+
+    EXPECT_TRUE(loaded.rebuilt) << "what was rejected since would be tried again";
+    EXPECT_TRUE(noted("not of one commit"));
+}
+
+TEST_F(LedgerDamageTest, an_older_releases_missing_row_is_noticed_by_their_number) {
+    const std::string device =
+        R"({"models":)" + std::to_string(state.models.size()) + R"(,"next_id":)" + std::to_string(state.next_id) + "}";
+    const std::string checksum = Row().text("device").text(device).checksum("state");
+    sql("UPDATE state SET json='" + device + "', checksum='" + checksum + "' WHERE key='device'");
+    ledger = open();
+    ASSERT_EQ(loaded.state, state);
+    sql("DELETE FROM state WHERE key='model/letters'");
+
+    ledger = open();
+
+    EXPECT_TRUE(loaded.rebuilt);
+}
+
+TEST_F(LedgerDamageTest, damage_in_the_text_of_a_table_is_noticed_and_everything_carried_over) {
+    sql("PRAGMA writable_schema=1; UPDATE sqlite_master SET sql=replace(sql, 'PRIMARY', 'PRIMARX') WHERE "
+        "name='operations'");
+
+    ledger = open();
+
+    EXPECT_TRUE(noted("its schema is damaged"));
+    EXPECT_TRUE(noted("carried over"));
+    EXPECT_EQ(loaded.state, state);
+}
+
+TEST_F(LedgerDamageTest, damage_between_the_rows_is_noticed_and_everything_carried_over) {
+    std::string bytes = read_file();
+    constexpr std::size_t kFreePages = 39;  // the last byte of their number, in the header
+    bytes[kFreePages] = static_cast<char>(bytes[kFreePages] + 1);
+    write_file(bytes);
+
+    ledger = open();
+
+    EXPECT_TRUE(noted("quick_check"));
+    EXPECT_TRUE(noted("carried over"));
+    EXPECT_EQ(loaded.state, state);
+}
+
 TEST_F(LedgerDamageTest, what_is_no_database_is_set_aside) {
     for (int turn = 0; turn < 7; ++turn) {
         write_file(
