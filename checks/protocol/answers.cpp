@@ -127,7 +127,7 @@ std::string text_field(const json& object, const char* key) {
     return it->is_string() ? it->get<std::string>() : it->dump();
 }
 
-Classified classify_error(const Error& error, bool infer) {
+ReadyAnswer classify_error(const Error& error, bool infer) {
     switch (error.kind) {
         case ErrorKind::malformed_reply: return {Outcome::broken, plain_line(error.what, kMaxErrorText)};
         case ErrorKind::timed_out:
@@ -144,17 +144,22 @@ Classified classify_error(const Error& error, bool infer) {
     return {Outcome::unreachable, plain_line(error.what, kMaxErrorText)};
 }
 
-Classified classify_status(int status, std::string_view body, bool infer) {
+ReadyAnswer classify_status(int status, std::string_view body, bool infer) {
     const std::string text = error_text(body);
     return {outcome_of_status(status, lower(text), infer),
             text.empty() ? fmt::format("HTTP {}", status) : fmt::format("HTTP {}: {}", status, text)};
 }
 
+std::optional<ReadyAnswer> unready_answer(const Result<sys::HttpReply>& reply) {
+    if (!reply) return classify_error(reply.error(), false);
+    if (reply->status == 200) return std::nullopt;
+    return classify_status(reply->status, reply->body, false);
+}
+
 std::optional<InferAnswer> unreadable_answer(const Result<sys::HttpReply>& reply) {
     if (reply && reply->status == 200) return std::nullopt;
-    Classified classified =
-        reply ? classify_status(reply->status, reply->body, true) : classify_error(reply.error(), true);
-    return InferAnswer{.outcome = classified.outcome, .detail = std::move(classified.detail)};
+    ReadyAnswer why = reply ? classify_status(reply->status, reply->body, true) : classify_error(reply.error(), true);
+    return InferAnswer{.outcome = why.outcome, .detail = std::move(why.detail)};
 }
 
 void Values::read(const json& value) {  // depth is limited by tolerant_json

@@ -1,6 +1,6 @@
 #pragma once
 // What the inference protocols over HTTP and JSON share in reading answers: JSON leniently, values strictly, errors in
-// the server's own words. Not for what one protocol alone says.
+// the server's own words. Internal to the protocols; brings nlohmann/json.hpp, so include it in .cpp files only.
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -27,16 +27,14 @@ std::string error_text(std::string_view body);
 /// A member as text: strings as they are, others as JSON; empty where it is absent or null.
 std::string text_field(const nlohmann::json& object, const char* key);
 
-struct Classified {
-    Outcome outcome{Outcome::broken};
-    std::string detail;  ///< one line: status and the server's own words
-};
 /// No reply at all. timed_out is `unreachable` while asking for readiness, but `broken` for an inference: the request
 /// was taken.
-Classified classify_error(const Error& error, bool infer);
+ReadyAnswer classify_error(const Error& error, bool infer);
 /// A reply with a status other than 200. One classifier over the dialects, which agree on no status code (sources:
 /// kserve errors.py, MLServer rest/utils.py, Triton http_server.cc HttpCodeFromError, OVMS http_server.cpp status map).
-Classified classify_status(int status, std::string_view body, bool infer);
+ReadyAnswer classify_status(int status, std::string_view body, bool infer);
+/// What a ready request's reply says that is none, or has another status than 200; nullopt: its body is to be read.
+std::optional<ReadyAnswer> unready_answer(const Result<sys::HttpReply>& reply);
 /// What keeps an inference's reply from being read: no reply, or another status than 200. nullopt: it can be.
 std::optional<InferAnswer> unreadable_answer(const Result<sys::HttpReply>& reply);
 

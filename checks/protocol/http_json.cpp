@@ -54,10 +54,8 @@ class HttpJson final : public Protocol {
     }
 
     ReadyAnswer classify_ready(const Target&, const Result<sys::HttpReply>& reply) const override {
-        if (reply && reply->status == 200) return {Outcome::ok, "HTTP 200"};
-        Classified classified =
-            reply ? classify_status(reply->status, reply->body, false) : classify_error(reply.error(), false);
-        return {classified.outcome, std::move(classified.detail)};
+        if (auto unready = unready_answer(reply)) return *std::move(unready);
+        return {Outcome::ok, "HTTP 200"};
     }
 
     Result<sys::HttpRequest> infer_request(const Target& target, const CanaryItem& item, const InferShape&,

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "checks/protocol/answers.hpp"
 #include "checks/protocol/oip_answers.hpp"
 #include "checks/protocol/protocol.hpp"
 #include "checks/protocol/tolerant_json.hpp"
@@ -106,10 +107,8 @@ class Oip final : public Protocol {
     }
 
     ReadyAnswer classify_ready(const Target&, const Result<sys::HttpReply>& reply) const override {
-        Classified classified = !reply                 ? classify_error(reply.error(), false)
-                                : reply->status == 200 ? oip::classify_ready_body(reply->body)
-                                                       : classify_status(reply->status, reply->body, false);
-        return {.outcome = classified.outcome, .detail = std::move(classified.detail)};
+        if (auto unready = unready_answer(reply)) return *std::move(unready);
+        return oip::classify_ready_body(reply->body);
     }
 
     Result<sys::HttpRequest> infer_request(const Target& target, const CanaryItem& item, const InferShape& shape,

@@ -62,7 +62,7 @@ void read_tensor(const json& output, const InferShape& shape, InferAnswer& answe
 
 }  // namespace
 
-Classified classify_ready_body(std::string_view body) {
+ReadyAnswer classify_ready_body(std::string_view body) {
     if (is_html(body)) return {Outcome::broken, "HTTP 200 with an HTML page: not a model server"};
     const ParsedAnswer parsed = parse_answer(body);
     if (parsed.value.is_object()) {

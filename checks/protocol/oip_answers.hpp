@@ -4,12 +4,12 @@
 #include <string>
 #include <string_view>
 
-#include "checks/protocol/answers.hpp"
+#include "checks/protocol/protocol.hpp"
 
 namespace modelguard::checks::oip {
 
 /// A 200 of the ready endpoint, whose body may be empty, JSON, JSON in a JSON string, or a page of something else.
-Classified classify_ready_body(std::string_view body);
+ReadyAnswer classify_ready_body(std::string_view body);
 
 /// A 200 of the infer endpoint: outputs read leniently, checked strictly.
 InferAnswer read_outputs(const Target& target, const InferShape& shape, std::string_view body);

@@ -63,11 +63,7 @@ class OpenAi final : public Protocol {
     }
 
     ReadyAnswer classify_ready(const Target& target, const Result<sys::HttpReply>& reply) const override {
-        if (!reply || reply->status != 200) {
-            Classified classified =
-                reply ? classify_status(reply->status, reply->body, false) : classify_error(reply.error(), false);
-            return {classified.outcome, std::move(classified.detail)};
-        }
+        if (auto unready = unready_answer(reply)) return *std::move(unready);
         const ParsedAnswer parsed = parse_answer(reply->body);
         const json models = parsed.value.is_object() ? parsed.value.value("data", json()) : json();
         if (!models.is_array()) return {Outcome::broken, "HTTP 200 without a list of models: not an OpenAI server"};

@@ -79,11 +79,7 @@ class V1 final : public Protocol {
     }
 
     ReadyAnswer classify_ready(const Target& target, const Result<sys::HttpReply>& reply) const override {
-        if (!reply || reply->status != 200) {
-            Classified classified =
-                reply ? classify_status(reply->status, reply->body, false) : classify_error(reply.error(), false);
-            return {classified.outcome, std::move(classified.detail)};
-        }
+        if (auto unready = unready_answer(reply)) return *std::move(unready);
         const ParsedAnswer parsed = parse_answer(reply->body);
         if (!parsed.value.is_object())
             return {Outcome::broken, "HTTP 200 without a status of the model: not a V1 server"};

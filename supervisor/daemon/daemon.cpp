@@ -276,9 +276,10 @@ void Daemon::hold_reserve() {
 
 void Daemon::tidy_soon() {
     garbage_timer_ = loop_->add_timer(kGarbageDelay, [this] {
-        if (service_->is_importing()) return;
+        if (service_->is_importing() || runner_->storage_failed()) return tidy_soon();
         runner_->quarantine_damaged();
         runner_->collect_garbage(kSpareVersions);
+        if (runner_->storage_failed()) tidy_soon();  // no decision may come by to ask for it
     });
 }
 

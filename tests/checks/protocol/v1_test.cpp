@@ -88,8 +88,8 @@ TEST(V1Infer, what_is_no_prediction_is_broken) {
                              R"({"predictions":[[]]})", R"({"error":"x"})"})
         EXPECT_EQ(v1.answer(200, body).outcome, Outcome::broken) << body;
     EXPECT_EQ(v1.answer(503, "").outcome, Outcome::loading);
-    EXPECT_EQ(v1.answer(404, R"({"error":"Servable not found for request: Latest(digits)"
-})").outcome, Outcome::missing);
+    EXPECT_EQ(v1.answer(404, R"x({"error":"Servable not found for request: Latest(digits)"})x").outcome,
+              Outcome::missing);
 }
 
 }  // namespace

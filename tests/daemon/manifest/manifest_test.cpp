@@ -30,7 +30,8 @@ TEST(Manifest, example_of_the_design_is_read_whole) {
     EXPECT_EQ(text_param(manifest.then_params, "unit"), "digits.service");
     EXPECT_EQ(text_param(manifest.then_params, "action"), "restart");
     EXPECT_EQ(manifest.endpoint, "http://127.0.0.1:8080");
-    EXPECT_EQ(manifest.protocol, checks::find_protocol("oip"));
+    EXPECT_EQ(manifest.protocol_name, "oip");
+    EXPECT_NE(manifest.protocol, nullptr);
     EXPECT_EQ(manifest.server_model, "digits");
     EXPECT_EQ(manifest.ready_within, Usec(90s));
     EXPECT_EQ(manifest.period, Usec(5s));
