@@ -12,7 +12,7 @@ from lab import ANOTHER_BOOT, Wrong
 
 REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/output", "I/O", "i/o"], "EROFS": ["ead-only", "written"],
            "EMFILE": ["any open files", "descriptors"], "short": []}
-GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
+GONE = ["ledger", "kept free for the way back"]  # what the daemon may say instead: these wait for the storage
 NOT_REACHED = "not reached"
 LASTS_MS = 1300  # the ledger is tried again after 1 s, so that this fails as well
 QUIET, COMES_BACK = 2.0, 3.0  # seconds
@@ -137,6 +137,8 @@ class Runner:
                 promises.demand(any(word in told for word in REASONS[fault]), f"ends with {found} without the reason: {told}")
                 acked = []
             lab.ended_within(0.15)
+            if fault == "short":  # which is no failure
+                promises.check_backup_follows(lab)
             if lasting:
                 lab.quiet = 0.0
                 lab.ended_within(COMES_BACK)

@@ -91,6 +91,6 @@ MUTANTS = [
     ("schema_not_looked_at", LOAD, "    if (version == tables::kSchemaVersion) MG_CHECK(check_schema());\n", "", "ledger", ""),
     ("lost_commits_not_noticed", RECOVERY, "return backup() != nullptr && number && *number < backup()->commit;", "return number && false;", "corruption", ""),
     ("backup_is_believed", BACKUP, "    if (!rest.starts_with(stated)) return {};", "    if (rest.size() < stated.size()) return {};", "ledger", ""),
-    ("number_of_a_backup_is_believed", BACKUP, "if (const auto stated = object.find(\"backup\"); stated != object.end() && *stated != number)",
+    ("number_of_a_backup_is_believed", BACKUP, "if (const auto stated = object.find(\"backup\"); stated != object.end() && *stated != in_second_line)",
      "if (false)", "ledger", ""),
 ]
