@@ -74,9 +74,9 @@ class Daemon {
                         std::unique_ptr<HttpServer>& server);
     void load_manifests(ManifestFiles files, bool first);
     void remove_orphans(const store::Loaded& loaded);
-    bool has_room(const std::string& model, std::uint64_t announced_bytes);
+    Result<void> has_room(const std::string& model, std::uint64_t announced_bytes);
     bool give_up_reserve();
-    void hold_reserve();
+    Result<void> hold_reserve();
     void open_sockets(Instant give_up);
     void backup_soon();
     void tidy_soon();
@@ -149,7 +149,7 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     MG_TRY(versions_,
            with_context(store::VersionStore::open(*loop_, places_, limits_, options.self_exe), "version store"));
     MG_TRY(os_, make_os_backend(*loop_, options.os_backend, facts_.os_backend));
-    hold_reserve();
+    std::ignore = hold_reserve();  // it is tried again; an update is told why it cannot be taken
     ManifestFiles files = read_manifests(places_.config, device_);
     if (loaded.blank) rebuild_from_links(loaded, places_, files.manifests);
     if (loaded.restored) follow_newer_links(loaded, places_, files.manifests);
@@ -249,15 +249,15 @@ Result<void> Daemon::listen(const char* name, unsigned mode, bool control, unsig
 
 bool Daemon::give_up_reserve() {
     const bool given = reserve_->give_up();
-    if (given) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { hold_reserve(); });
+    if (given) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { std::ignore = hold_reserve(); });
     return given;
 }
 
-/// Whether an update may be taken. Where it may find no space, what nobody needs goes first: how large it is unpacked
-/// is not known before it is there, so that as much as it says, and the largest version of the model once more, are
-/// wanted.
-bool Daemon::has_room(const std::string& model, std::uint64_t announced_bytes) {
-    hold_reserve();
+/// Whether an update may be taken, or why not. Where it may find no space, what nobody needs goes first: how large it
+/// is unpacked is not known before it is there, so that as much as it says, and the largest version of the model once
+/// more, are wanted.
+Result<void> Daemon::has_room(const std::string& model, std::uint64_t announced_bytes) {
+    Result<void> held = hold_reserve();
     const std::uint64_t wanted = limits_.reserve_bytes + announced_bytes;
     std::uint64_t largest = 0;
     for (const store::VersionInfo* version : runner_->versions_of(model))
@@ -265,13 +265,15 @@ bool Daemon::has_room(const std::string& model, std::uint64_t announced_bytes) {
     const auto free = sys::free_bytes(places_.state);
     if ((reserve_timer_ || (free && *free < wanted + 2 * largest)) && !service_->is_importing() &&
         runner_->collect_garbage(0) > 0)
-        hold_reserve();
-    return !reserve_timer_ || versions_->is_deleting();
+        held = hold_reserve();
+    return versions_->is_deleting() ? Result<void>() : held;
 }
 
-void Daemon::hold_reserve() {
+Result<void> Daemon::hold_reserve() {
     reserve_timer_.reset();
-    if (!reserve_->hold()) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { hold_reserve(); });
+    Result<void> held = reserve_->hold();
+    if (!held) reserve_timer_ = loop_->add_timer(kReserveRetry, [this] { std::ignore = hold_reserve(); });
+    return held;
 }
 
 void Daemon::tidy_soon() {
@@ -295,7 +297,7 @@ void Daemon::backup_soon() {
 }
 
 void Daemon::write_backup() {
-    if (reserve_timer_) hold_reserve();  // there may be space again: a commit has just found some
+    if (reserve_timer_) std::ignore = hold_reserve();  // there may be space again: a commit has just found some
     const api::Status status = make_status(*runner_, facts_);
     const auto ledger = ledger_->backup_json();
     if (!ledger) return;  // it cannot be written at present and that was said; the next commit asks again

@@ -92,11 +92,14 @@ HttpAdmission Service::admit(const HttpServerRequest& request) {
     if (uploads_ >= kUploadsAtOnce)
         return {nullptr, problem_reply(503, ErrorKind::unavailable,
                                        "two bundles are being imported already; try again in a moment")};
-    if (hold_space && !hold_space(parts[2], request.content_length.value_or(0)))
-        return {nullptr, error_reply({ErrorKind::io,
-                                      "no space: what is kept free for the way back cannot be set aside, so nothing "
-                                      "new is taken; make room on the disk",
-                                      ENOSPC})};
+    if (hold_space)
+        if (auto held = hold_space(parts[2], request.content_length.value_or(0)); !held) {
+            const bool full = held.error().sys_errno == ENOSPC;
+            return {nullptr, error_reply(with_context(std::move(held), std::string(full ? "no space: " : "") +
+                                                                           "nothing new is taken while what is kept "
+                                                                           "free for the way back cannot be set aside")
+                                             .error())};
+        }
     const std::string model = parts[2];
     auto import = [this, request, model](Result<store::VersionInfo> imported) -> HttpServerReply {
         if (!imported) {

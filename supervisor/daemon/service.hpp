@@ -26,7 +26,7 @@ class Service {
     std::function<void()> on_change;  ///< a request that may change something has come
     /// Before an update of a model that says how long it is (0: does not): whether there is room set aside for the way
     /// back.
-    std::function<bool(const std::string& model, std::uint64_t bytes)> hold_space;
+    std::function<Result<void>(const std::string& model, std::uint64_t bytes)> hold_space;
 
     /// A bundle is being received: what it becomes may be on the disk already.
     bool is_importing() const { return uploads_ > 0; }

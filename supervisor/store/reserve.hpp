@@ -16,9 +16,9 @@ class Reserve {
   public:
     explicit Reserve(sys::Path file) : file_(std::move(file)) {}
 
-    /// Makes the file with its blocks, where at least four times as much is free; true if it is there now. Blocks for
-    /// one allocation, writes no data.
-    bool hold();
+    /// Makes the file with its blocks, where at least four times as much is free; fine where it is there. io with the
+    /// reason, ENOSPC where too little is free. Blocks for one allocation, writes no data.
+    Result<void> hold();
     /// Gives the space back; true if there was any to give.
     bool give_up();
 

@@ -14,6 +14,7 @@ import pathlib
 CUTS = (512, 4096)
 ONLY_SYNCED = "only what was synced"
 MOST_PAIRS = 14  # unsynced operations of which every pair is dropped; beyond it pairs of neighbours
+MOST_REMEMBERED = 200  # contents whose hash is kept: a run of all states makes a hundred thousand
 
 
 class Node:
@@ -185,6 +186,8 @@ def fingerprint(nodes, top, known):
             return "-> " + node.content
         key = id(node.content)
         if key not in known:
+            if len(known) >= MOST_REMEMBERED:
+                known.clear()
             known[key] = (hashlib.sha256(node.content).hexdigest(), node.content)  # kept, so that the id stays its own
         return f"{node.mode} {known[key][0]}"
     return of(top)

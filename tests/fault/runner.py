@@ -12,7 +12,7 @@ from lab import ANOTHER_BOOT, Wrong
 
 REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/output", "I/O", "i/o"], "EROFS": ["ead-only", "written"],
            "EMFILE": ["any open files", "descriptors"], "short": []}
-GONE = ["ledger", "kept free for the way back"]  # what the daemon may say instead: these wait for the storage
+GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
 NOT_REACHED = "not reached"
 LASTS_MS = 1300  # the ledger is tried again after 1 s, so that this fails as well
 QUIET, COMES_BACK = 2.0, 3.0  # seconds
