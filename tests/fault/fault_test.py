@@ -49,6 +49,13 @@ def work(tasks, results, enough):
                             results.put(("total", name, state))
                         else:
                             results.put(("done", Done(name, state[1], state[0], state[0], *state[2:])))
+                elif what == "all pairs":
+                    name, first, seed = task
+                    number = 0
+                    for second, *state in runner.all_pairs(operations.find(name), first, seed):
+                        number += state[0] != NOT_REACHED
+                        results.put(("done", Done(name, SUITES["pairs"][0], (first, second), *state)))
+                    results.put(("total", (name, first), number))
                 else:
                     results.put(("done", Done(*task[:3], *runner.run(what, *task))))
             except Exception:
@@ -163,6 +170,10 @@ def plan(crew, arguments, names, faults):
         if what == "failed":
             raise SystemExit(f"{name} could not be counted:\n{counted}")
         counts[name] = counted
+    if suite == "pairs" and arguments.all:
+        firsts = [("all pairs", name, first, arguments.seed) for name in names for first in range(1, counts[name]["kill-after"] + 1)]
+        print(f"pairs: every kill in the recovery from each of {len(firsts)} kills, seed {arguments.seed}", flush=True)
+        return firsts, None
     states = list(all_states(suite, names, faults, counts))
     total = len(states)
     step = 1 if arguments.all else arguments.step or max(1, total // STATES[suite])

@@ -86,6 +86,7 @@ class Lab(Device):
 
     def save(self, name):
         room.demand_small(self.root / "var")
+        subprocess.run(["rm", "-rf", self.starts / name], check=True)  # cp would put it into one that is there
         subprocess.run(["cp", "-a", self.root / "var", self.starts / name], check=True)
 
     def restore(self, name):

@@ -14,6 +14,7 @@ REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/outpu
            "EMFILE": ["any open files", "descriptors"], "short": []}
 GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
 NOT_REACHED = "not reached"
+AFTER_FIRST = "after the first kill"
 LASTS_MS = 1300  # the ledger is tried again after 1 s, so that this fails as well
 QUIET, COMES_BACK = 2.0, 3.0  # seconds
 THIRD_BOOT = ANOTHER_BOOT[:-1] + "2"
@@ -108,11 +109,36 @@ class Runner:
         return self.ended(operation, hit, acked, thorough)
 
     def pairs(self, operation, fault, at, thorough):
-        lab = self.lab
         hit, acked = self.struck(operation, "kill-after", at[0])
+        return self.struck_again(operation, hit, acked, at[1], thorough) if hit else NOT_REACHED
+
+    def all_pairs(self, operation, first, seed):
+        """Yields (second call, hit, wrong or None, seconds) of every kill in the recovery from a kill after the first call, which is
+        made once: its disk and its model server are put back for each."""
+        generator = random.Random(f"{seed} {operation.name} {first}")
+        hit, acked = self.struck(operation, "kill-after", first)
         if not hit:
-            return NOT_REACHED
-        if lab.launch(["--do", "kill-before", "--at", at[1]], operation.boot_id):
+            return
+        self.lab.save(AFTER_FIRST)
+        self.lab.control(keep=True)
+        missed = 0
+        for second in itertools.count(1):
+            began = time.monotonic()
+            self.lab.restore(AFTER_FIRST)
+            self.lab.control(put_back=True)
+            try:
+                again, wrong = self.struck_again(operation, hit, acked, second, generator.random() < 0.2), None
+            except (Wrong, OSError, AssertionError) as error:
+                again, wrong = "", str(error)
+            missed = missed + 1 if again == NOT_REACHED else 0
+            if missed == 2:  # the length of a recovery differs by a call now and then
+                return
+            yield second, again, wrong, time.monotonic() - began
+
+    def struck_again(self, operation, hit, acked, second, thorough):
+        """The recovery after a first kill, killed before its second call, and the next one."""
+        lab = self.lab
+        if lab.launch(["--do", "kill-before", "--at", second], operation.boot_id):
             try:
                 lab.at_rest(operation.wanted or (lambda model: True))
             except OSError:

@@ -6,10 +6,12 @@ model_server.py plus {"version": TEXT, "load": "refuse"|"crash"|"hang", "load_ms
 loaded is remembered as a real server would: moving the link alone changes nothing.
 
 POST /control takes {"every_load_ms": N} and, with a mode, {"sticks_to": VERSION}: that version behaves so after each load.
+{"keep": true} remembers what is loaded and how it misbehaves, {"put_back": true} makes it so again.
 GET /control also tells `serving` (the version loaded) and `last_infer_usec` (CLOCK_MONOTONIC when the newest answer began).
 """
 import argparse
 import asyncio
+import copy
 import json
 import os
 import pathlib
@@ -17,6 +19,9 @@ import sys
 import time
 
 import model_server
+
+
+REMEMBERED = ("version", "serving", "fault", "sticky", "matching", "faulty", "load_delay")
 
 
 class RepositoryServer(model_server.Server):
@@ -28,11 +33,16 @@ class RepositoryServer(model_server.Server):
         self.load_delay = 0.0
         self.last_infer = 0
         self.sticky = {}
+        self.kept = {}
 
     async def control(self, method, body):
         if method == "POST":
             asked = json.loads(body)
             self.load_delay = asked.pop("every_load_ms", self.load_delay * 1000) / 1000
+            if asked.pop("keep", False):
+                self.kept = {name: copy.deepcopy(getattr(self, name)) for name in REMEMBERED}
+            if asked.pop("put_back", False):
+                self.__dict__.update(copy.deepcopy(self.kept))
             if "sticks_to" in asked:
                 self.sticky = asked
             if "mode" in asked:
