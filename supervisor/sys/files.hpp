@@ -36,8 +36,9 @@ Result<std::optional<std::string>> read_symlink(const Path& link);
 Result<void> make_directories(const Path& path, unsigned mode);
 /// Removes a tree, read-only directories too, never following links out of it; fine if there is none.
 Result<void> remove_tree(const Path& path);
-/// The same where it does not take long: false where something is left, since there are more than `entries` (a directory
-/// counts again for each time that it is come back to), or a file of more than 16 MiB, whose blocks may be many.
+/// The same where it does not take long: false where something is left, since there are more than `entries` (a
+/// directory counts again for each time that it is come back to), or a file of more than 16 MiB, whose blocks may be
+/// many.
 Result<bool> remove_small_tree(const Path& path, std::size_t entries);
 /// Bytes an unprivileged user may still write.
 Result<std::uint64_t> free_bytes(const Path& path);
