@@ -145,7 +145,8 @@ TEST_F(VersionsTest, a_version_of_20000_files_is_deleted_beside_the_loop) {
 
     EXPECT_TRUE(staged().empty());
     RecordProperty("longest_turn_usec", static_cast<int>(longest));
-    EXPECT_LT(longest, 20'000) << "processor time, so that what else runs here does not count";
+    // Processor time, so that what else runs here does not count; 20,000 unlinks take several times as much.
+    EXPECT_LT(longest, 80'000);
 }
 
 TEST_F(VersionsTest, a_deletion_that_fails_is_said_once_and_tried_again) {
