@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checks/band.hpp"
-#include "checks/protocol/tolerant_json.hpp"
+#include "checks/protocol/answers.hpp"
 #include "checks/run.hpp"
 #include "supervisor/base/text.hpp"
 
@@ -118,10 +118,7 @@ class HttpRun final : public Run {
     }
 
     CheckOutcome judge_json(const std::string& body) const {
-        std::string storage;
-        bool not_finite = false;
-        const auto text = tolerant_json(body, storage, not_finite);
-        const json document = text ? json::parse(*text, nullptr, false) : json(json::value_t::discarded);
+        const json document = parse_answer(body).value;
         if (document.is_discarded())
             return failed("malformed_reply",
                           fmt::format("{} answered no JSON: {}", params_.request.url, plain_line(body)));
@@ -189,13 +186,7 @@ Result<std::vector<StatusRange>> parse_status(std::string_view text) {
 
 Result<void> read_json(const ParamMap& params, HttpParams& compiled) {
     compiled.pointer_text = text_param(params, "pointer");
-    try {
-        compiled.pointer = json::json_pointer(compiled.pointer_text);
-    } catch (const json::exception&) {
-        return fail(ErrorKind::invalid_config,
-                    fmt::format("json.pointer: found '{}'; expected a JSON pointer, as in /state",
-                                printable_name(compiled.pointer_text)));
-    }
+    MG_TRY(compiled.pointer, with_context(parse_pointer(compiled.pointer_text, "/state"), "json.pointer"));
     if (has_param(params, "equals")) compiled.equals = text_param(params, "equals");
     if (has_param(params, "min") || has_param(params, "max")) {
         MG_TRY(compiled.band, with_context(band_param(params, ""), "json"));

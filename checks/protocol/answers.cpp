@@ -99,6 +99,21 @@ ParsedAnswer parse_answer(std::string_view body) {
     return parsed;
 }
 
+std::string why_no_object(const ParsedAnswer& parsed, std::string_view body) {
+    if (!parsed.why.empty()) return "refused the answer: " + parsed.why;
+    if (body.empty()) return "HTTP 200 with an empty answer";
+    return is_html(body) ? "HTTP 200 with an HTML page" : "the answer is not a JSON object";
+}
+
+Result<json::json_pointer> parse_pointer(const std::string& text, std::string_view example) {
+    try {
+        return json::json_pointer(text);
+    } catch (const json::exception&) {
+        return fail(ErrorKind::invalid_config,
+                    fmt::format("found '{}'; expected a JSON pointer, as in {}", printable_name(text), example));
+    }
+}
+
 bool is_html(std::string_view body) {
     const std::size_t begin = body.find_first_not_of(" \t\r\n");
     return begin != std::string_view::npos && body[begin] == '<';

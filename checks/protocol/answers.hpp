@@ -21,6 +21,10 @@ struct ParsedAnswer {
 /// is opened once.
 ParsedAnswer parse_answer(std::string_view body);
 
+/// Why a body of HTTP 200 is no JSON object to read.
+std::string why_no_object(const ParsedAnswer& parsed, std::string_view body);
+/// A JSON pointer (RFC 6901) as a manifest writes it; invalid_config with an example.
+Result<nlohmann::json::json_pointer> parse_pointer(const std::string& text, std::string_view example);
 bool is_html(std::string_view body);
 /// The server's own words: `error` (a string, or an object with `message`), `detail`, or the first line of plain text.
 std::string error_text(std::string_view body);

@@ -17,6 +17,7 @@ using nlohmann::json;
 constexpr std::size_t kMaxInferBody = 16u << 20;
 constexpr std::size_t kMaxReadyBody = 64u << 10;
 constexpr std::string_view kInputMark = "{input}";
+constexpr std::string_view kPointerExample = "/predictions/0";
 constexpr std::string_view kUniqueMark = "{unique}";
 
 constexpr std::array kParams{
@@ -73,10 +74,7 @@ class HttpJson final : public Protocol {
                            const Result<sys::HttpReply>& reply) const override {
         if (auto unreadable = unreadable_answer(reply)) return *std::move(unreadable);
         const ParsedAnswer parsed = parse_answer(reply->body);
-        if (parsed.value.is_discarded())
-            return broken_answer(parsed.why.empty()
-                                     ? is_html(reply->body) ? "HTTP 200 with an HTML page" : "the answer is not JSON"
-                                     : "refused the answer: " + parsed.why);
+        if (parsed.value.is_discarded()) return broken_answer(why_no_object(parsed, reply->body));
         InferAnswer answer{.outcome = Outcome::ok};
         if (params_.version && parsed.value.contains(*params_.version)) {
             const json& version = parsed.value.at(*params_.version);
@@ -103,17 +101,6 @@ class HttpJson final : public Protocol {
     HttpJsonParams params_;
 };
 
-Result<json::json_pointer> pointer_param(const ParamMap& params, const char* name) {
-    const std::string& text = text_param(params, name);
-    try {
-        return json::json_pointer(text);
-    } catch (const json::exception&) {
-        return fail(
-            ErrorKind::invalid_config,
-            fmt::format("{}: found '{}'; expected a JSON pointer, as in /predictions/0", name, printable_name(text)));
-    }
-}
-
 Result<std::shared_ptr<const Protocol>> make(const ParamMap& params) {
     HttpJsonParams compiled{.path = text_param(params, "path"),
                             .body = text_param(params, "body"),
@@ -127,9 +114,10 @@ Result<std::shared_ptr<const Protocol>> make(const ParamMap& params) {
                         fmt::format("{}: found '{}'; expected a path, as in /predict", name, printable_name(*path)));
     if (compiled.body.find(kInputMark) == std::string::npos)
         return fail(ErrorKind::invalid_config, "body: {input} is missing, so that every item would ask the same");
-    MG_TRY(compiled.answer, pointer_param(params, "answer"));
+    MG_TRY(compiled.answer, with_context(parse_pointer(compiled.answer_text, kPointerExample), "answer"));
     if (has_param(params, "version")) {
-        MG_TRY(compiled.version, pointer_param(params, "version"));
+        MG_TRY(compiled.version,
+               with_context(parse_pointer(text_param(params, "version"), kPointerExample), "version"));
     }
     return std::make_shared<HttpJson>(std::move(compiled));
 }

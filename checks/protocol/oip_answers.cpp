@@ -78,11 +78,7 @@ ReadyAnswer classify_ready_body(std::string_view body) {
 
 InferAnswer read_outputs(const Target& target, const InferShape& shape, std::string_view body) {
     const ParsedAnswer parsed = parse_answer(body);
-    if (!parsed.value.is_object()) {
-        if (!parsed.why.empty()) return broken_answer("refused the answer: " + parsed.why);
-        if (body.empty()) return broken_answer("HTTP 200 with an empty answer");
-        return broken_answer(is_html(body) ? "HTTP 200 with an HTML page" : "the answer is not a JSON object");
-    }
+    if (!parsed.value.is_object()) return broken_answer(why_no_object(parsed, body));
     const json& reply = parsed.value;
     if (reply.contains("error")) return broken_answer("HTTP 200 with an error: " + error_text(body));
 

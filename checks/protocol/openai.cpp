@@ -111,10 +111,7 @@ class OpenAi final : public Protocol {
     InferAnswer read_infer(const Target&, const InferShape& shape, const Result<sys::HttpReply>& reply) const override {
         if (auto unreadable = unreadable_answer(reply)) return *std::move(unreadable);
         const ParsedAnswer parsed = parse_answer(reply->body);
-        if (!parsed.value.is_object())
-            return broken_answer(parsed.why.empty() ? is_html(reply->body) ? "HTTP 200 with an HTML page"
-                                                                           : "the answer is not a JSON object"
-                                                    : "refused the answer: " + parsed.why);
+        if (!parsed.value.is_object()) return broken_answer(why_no_object(parsed, reply->body));
         if (parsed.value.contains("error") && !parsed.value["error"].is_null())
             return broken_answer("HTTP 200 with an error: " + error_text(reply->body));
         const json::json_pointer where(params_.api->answer);

@@ -114,9 +114,7 @@ class V1 final : public Protocol {
     InferAnswer read_infer(const Target&, const InferShape& shape, const Result<sys::HttpReply>& reply) const override {
         if (auto unreadable = unreadable_answer(reply)) return *std::move(unreadable);
         const ParsedAnswer parsed = parse_answer(reply->body);
-        if (!parsed.value.is_object())
-            return broken_answer(parsed.why.empty() ? "the answer is not a JSON object"
-                                                    : "refused the answer: " + parsed.why);
+        if (!parsed.value.is_object()) return broken_answer(why_no_object(parsed, reply->body));
         if (parsed.value.contains("error")) return broken_answer("HTTP 200 with an error: " + error_text(reply->body));
         InferAnswer answer{.outcome = Outcome::ok};
         const json* prediction = choose_prediction(parsed.value, shape, answer);

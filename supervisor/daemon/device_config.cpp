@@ -70,10 +70,6 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     return std::nullopt;
 }
 
-const std::vector<std::string>& list_param(const ParamMap& params, std::string_view name) {
-    return std::get<std::vector<std::string>>(params.find(name)->second.value);
-}
-
 void read_command(const YamlEntry& entry, DeviceConfig& device, FindingSink& sink) {
     const std::string key = join_key("commands", entry.key);
     if (!is_valid_name(entry.key))
@@ -85,7 +81,7 @@ void read_command(const YamlEntry& entry, DeviceConfig& device, FindingSink& sin
     const ParamMap params = params_from_yaml(*map, kCommandKeys, {}, key, sink);
     if (!has_param(params, "argv") || !has_param(params, "timeout")) return;
     DeviceConfig::Command command{
-        .argv = list_param(params, "argv"), .user = {}, .timeout = duration_param(params, "timeout")};
+        .argv = text_list_param(params, "argv"), .user = {}, .timeout = duration_param(params, "timeout")};
     const int line = params.find("argv")->second.line;
     if (command.argv.empty() || command.argv.front().empty()) {
         sink.error(
@@ -147,11 +143,11 @@ std::optional<DeviceConfig> parse_device_config(std::string_view text, const std
     DeviceConfig device;
     const ParamMap params = params_from_yaml(*top, kTopKeys, kReadHere, "", sink);
     read_commands(*top, device, sink);
-    if (has_param(params, "units")) device.units = list_param(params, "units");
-    if (has_param(params, "addresses")) device.addresses = list_param(params, "addresses");
-    if (has_param(params, "images")) device.images = list_param(params, "images");
-    if (has_param(params, "limits")) read_limits(std::get<ParamMap>(params.find("limits")->second.value), device, sink);
-    if (has_param(params, "store")) read_store(std::get<ParamMap>(params.find("store")->second.value), device, sink);
+    if (has_param(params, "units")) device.units = text_list_param(params, "units");
+    if (has_param(params, "addresses")) device.addresses = text_list_param(params, "addresses");
+    if (has_param(params, "images")) device.images = text_list_param(params, "images");
+    if (has_param(params, "limits")) read_limits(object_param(params, "limits"), device, sink);
+    if (has_param(params, "store")) read_store(object_param(params, "store"), device, sink);
     if (sink.has_error()) return std::nullopt;
     return device;
 }
