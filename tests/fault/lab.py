@@ -22,7 +22,7 @@ import urllib.parse
 import room
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from device import BUILD, DAEMON, Device, UnixConnection  # noqa: E402
+from device import BUILD, DAEMON, Device, Unavailable, UnixConnection  # noqa: E402
 
 TRACER = BUILD / "tests/fault/fault_tracer"
 REST = {"empty", "steady", "degraded", "held"}
@@ -246,7 +246,11 @@ class Lab(Device):
         deadline = time.monotonic() + patience
         last, self.decisions, model = 0, [], None
         while time.monotonic() < deadline:
-            model = self.model()
+            try:
+                model = self.model()
+            except Unavailable:  # its ledger is away
+                self.ended_within(0.05)
+                continue
             if model["phase"] in REST and not model.get("candidate") and wanted(model):
                 self.decisions = self.history()
                 return model

@@ -53,6 +53,10 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
+class Unavailable(OSError):
+    """The daemon answers that it cannot say at the moment."""
+
+
 class Device(contextlib.AbstractContextManager):
     def __init__(self, items=40, soak="300ms", period="200ms", ready_within="3s", max_latency="50ms", samples=20, model_server=True):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="mg-"))
@@ -187,7 +191,12 @@ class Device(contextlib.AbstractContextManager):
             connection.close()
 
     def model(self):
-        return self.get("/v1/status", model="digits")["models"][0]
+        document = self.get("/v1/status", model="digits")
+        if document.get("status") == 503:
+            raise Unavailable(document["title"])
+        if "models" not in document:
+            raise AssertionError(f"the status of digits is {json.dumps(document)}")
+        return document["models"][0]
 
     def history(self, after=0, wait=0):
         """Oldest first."""
