@@ -40,7 +40,8 @@ constexpr std::array<std::string_view, 6> kLoadingWords{
 
 /// A missing model is named as such: "not found" alone may be a feature or a file inside of a failing model.
 bool says_missing(std::string_view text) {
-    static constexpr std::array<std::string_view, 2> kAbsent{"not found", "does not exist"};
+    static constexpr std::array<std::string_view, 3> kAbsent{"not found", "does not exist",
+                                                             "is not served"};  // the last is MLC-LLM's
     return text.find("unknown model") != std::string_view::npos ||
            (text.find("model") != std::string_view::npos && contains_any(text, kAbsent));
 }
