@@ -238,6 +238,7 @@ const CheckKind kCheckKind_accuracy{
     .params = kParams,
     .make = make,
     .compares = true,
+    .metric = "modelguard_accuracy_ratio",
 };
 
 }  // namespace modelguard::checks

@@ -34,6 +34,9 @@ struct CheckContext {
         Usec timeout;
     };
     std::function<Result<Command>(std::string_view name)> command;
+    /// Told of each probe that a protocol classified, for the metrics; may be empty. `took` for an inference that was
+    /// answered.
+    std::function<void(Outcome outcome, std::optional<Usec> took)> on_probe;
 };
 
 struct CheckOutcome {
@@ -72,6 +75,8 @@ struct CheckKind {
     bool needs_server{true};  ///< talks to the model server at `serve.endpoint`: only run once `ready` has passed
     bool alone{false};        ///< must not run beside other checks (latency)
     bool late{false};         ///< says something only once `ready` has passed, though it needs no endpoint
+    /// The metric that its newest `measured` is told as; its name ends with the unit. Empty: none.
+    std::string_view metric{};
 };
 
 /// All kinds, in the order of kinds.def.

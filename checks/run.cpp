@@ -64,6 +64,10 @@ void Run::exchange(sys::HttpRequest request, std::function<void(const Result<sys
     });
 }
 
+void Run::tell_probe(Outcome outcome, const sys::HttpReply* reply) const {
+    if (context_.on_probe) context_.on_probe(outcome, reply ? std::optional(reply->total) : std::nullopt);
+}
+
 InferRun::InferRun(const CheckContext& context, Done done, const InferParams& params)
     : Run(context, std::move(done)), params_(params) {}
 
@@ -100,6 +104,7 @@ void InferRun::on_reply(const Result<sys::HttpReply>& reply) {
     Probe probe{.answer = context_.target.protocol->read_infer(context_.target, params_.shape, reply),
                 .took = reply ? reply->total : timeout_,
                 .timed_out = !reply && reply.error().kind == ErrorKind::timed_out};
+    tell_probe(probe.answer.outcome, reply ? &*reply : nullptr);
     switch (probe.answer.outcome) {
         case Outcome::ok:
         case Outcome::broken:

@@ -31,6 +31,8 @@ class Run : public Running {
     /// Sends and hands over the reply. An error that says nothing about the server (a wrong URL, no memory) ends the
     /// run as inconclusive, code not_asked, instead.
     void exchange(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next);
+    /// Tells the metrics of a probe; `reply` of an inference has its time.
+    void tell_probe(Outcome outcome, const sys::HttpReply* reply = nullptr) const;
     /// Differs between any two requests of this device, restarts included.
     static std::uint64_t next_unique();
 

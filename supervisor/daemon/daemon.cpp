@@ -11,6 +11,7 @@
 #include "supervisor/daemon/announce.hpp"
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/garbage.hpp"
+#include "supervisor/daemon/metrics_file.hpp"
 #include "supervisor/daemon/rebuild.hpp"
 #include "supervisor/daemon/scrub.hpp"
 #include "supervisor/daemon/service.hpp"
@@ -81,6 +82,7 @@ class Daemon {
     void backup_soon();
     void tidy_soon();
     void write_backup();
+    void write_metrics();
     void tell_service_manager();
     void note(const std::string& text);
 
@@ -96,6 +98,7 @@ class Daemon {
     std::unique_ptr<Runner> runner_;
     std::unique_ptr<Service> service_;
     std::unique_ptr<Scrub> scrub_;
+    std::unique_ptr<MetricsFile> metrics_file_;
     std::unique_ptr<HttpServer> reading_, changing_;
     std::vector<sys::Source> signals_;
     sys::Source backup_timer_;
@@ -135,6 +138,9 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     if (places_.rooted)
         MG_CHECK(with_context(sys::make_directories(places_.config / "models.d", 0755), "config directory"));
     MG_TRY(device_, read_device_config(places_.config));
+    if (places_.rooted && !device_.metrics_textfile.empty())
+        device_.metrics_textfile =
+            std::filesystem::absolute(options.root) / sys::Path(device_.metrics_textfile).relative_path();
 
     MG_TRY(loop_, sys::Loop::create());
     MG_TRY(http_, sys::HttpClient::create(*loop_));
@@ -185,6 +191,7 @@ Result<void> Daemon::start(const DaemonOptions& options) {
         if (!runner_->is_idle()) scrub_->pause();
         backup_soon();
         if (!decided) return;
+        if (metrics_file_) metrics_file_->write_soon();
         tell_service_manager();
         tidy_soon();
     };
@@ -231,6 +238,7 @@ void Daemon::open_sockets(Instant give_up) {
     tell_service_manager();
     tidy_soon();  // what a predecessor did not come to
     scrub_->start();
+    write_metrics();
     write_backup();
     spdlog::info("ready: {}", (places_.runtime / "api.sock").string());
 }
@@ -306,6 +314,15 @@ void Daemon::write_backup() {
         ++backups_;
     else
         note("state.bak could not be written (the ledger has everything): " + done.error().what);
+}
+
+/// Besides the API, as a file: where the device wants one.
+void Daemon::write_metrics() {
+    if (device_.metrics_textfile.empty()) return;
+    metrics_file_ = std::make_unique<MetricsFile>(
+        *loop_, device_.metrics_textfile,
+        [this] { return runner_->metrics().page(make_metric_facts(*runner_, facts_), MetricsFormat::prometheus); },
+        [this](const std::string& text) { note(text); });
 }
 
 void Daemon::tell_service_manager() {

@@ -38,6 +38,11 @@ constexpr ParamSpec kStoreKeys[] = {
      .default_text = "7d",
      .help = "Time in which each known-good version is read and hashed again; off: never."},
 };
+constexpr ParamSpec kMetricsKeys[] = {
+    {.name = "textfile",
+     .type = ParamType::text,
+     .help = "File that the metrics are written to for a textfile collector, as in /run/metrics/modelguard.prom."},
+};
 constexpr ParamSpec kTopKeys[] = {
     {.name = "units", .type = ParamType::text_list, .help = "Units that manifests may name besides their model's own."},
     {.name = "addresses",
@@ -46,9 +51,11 @@ constexpr ParamSpec kTopKeys[] = {
     {.name = "images", .type = ParamType::text_list, .help = "Container images that manifests may name."},
     {.name = "limits", .type = ParamType::object, .help = "Limits of this device.", .fields = kLimitKeys},
     {.name = "store", .type = ParamType::object, .help = "How versions are kept.", .fields = kStoreKeys},
+    {.name = "metrics", .type = ParamType::object, .help = "Metrics besides the API's.", .fields = kMetricsKeys},
 };
 constexpr std::string_view kReadHere[] = {"commands"};
 
+constexpr std::string_view kTextfileSuffix = ".prom";
 constexpr Usec kShortestScrub = std::chrono::seconds(1);  // for a look at it working; it reads without pause then
 
 struct SizeUnit {
@@ -133,6 +140,17 @@ void read_store(const ParamMap& store, DeviceConfig& device, FindingSink& sink) 
         sink.error(found->second.line, "store.scrub",
                    "found " + in_quotes(text) + "; expected off, or a duration of 1s at least, as in 7d");
 }
+
+void read_metrics(const ParamMap& metrics, DeviceConfig& device, FindingSink& sink) {
+    const auto found = metrics.find("textfile");
+    if (found == metrics.end()) return;
+    device.metrics_textfile = std::get<std::string>(found->second.value);
+    if (!device.metrics_textfile.starts_with('/') || !device.metrics_textfile.ends_with(kTextfileSuffix))
+        sink.error(found->second.line, "metrics.textfile",
+                   "found " + in_quotes(device.metrics_textfile) +
+                       "; expected an absolute path that ends with .prom, which collectors look for, as in "
+                       "/run/metrics/modelguard.prom");
+}
 }  // namespace
 
 std::optional<DeviceConfig> parse_device_config(std::string_view text, const std::string& file,
@@ -148,6 +166,7 @@ std::optional<DeviceConfig> parse_device_config(std::string_view text, const std
     if (has_param(params, "images")) device.images = text_list_param(params, "images");
     if (has_param(params, "limits")) read_limits(object_param(params, "limits"), device, sink);
     if (has_param(params, "store")) read_store(object_param(params, "store"), device, sink);
+    if (has_param(params, "metrics")) read_metrics(object_param(params, "metrics"), device, sink);
     if (sink.has_error()) return std::nullopt;
     return device;
 }

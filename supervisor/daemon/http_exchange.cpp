@@ -96,6 +96,7 @@ std::optional<HttpServerReply> Responder::Exchange::read_head(const char* url, c
         return problem_reply(MHD_HTTP_BAD_REQUEST, ErrorKind::invalid_config,
                              "the Idempotency-Key is longer than " + std::to_string(kLongestKey) + " bytes");
     request_.content_type = header(connection_, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request_.accept = header(connection_, MHD_HTTP_HEADER_ACCEPT);
     request_.control = host_.control;
     ucred credentials{};
     socklen_t size = sizeof credentials;

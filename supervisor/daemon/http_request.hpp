@@ -32,6 +32,7 @@ struct HttpServerRequest {
     std::map<std::string, std::string, std::less<>> query;  ///< decoded; of equal names the first counts
     std::string idempotency_key;
     std::string content_type;
+    std::string accept;                           ///< of one line; empty: anything
     std::optional<std::uint64_t> content_length;  ///< absent where chunked or where there is no body
     std::string body;                             ///< whole, in handle(); empty in admit() and for uploads
     bool control{false};                          ///< came in on the control socket

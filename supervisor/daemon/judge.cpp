@@ -55,6 +55,11 @@ void Judging::run_current() {
         baseline_ = baseline->second;
         spec_.context.baseline = &baseline_;
     }
+    told_probes_ = 0;
+    spec_.context.on_probe = [this, &check](checks::Outcome outcome, std::optional<Usec> took) {
+        ++told_probes_;
+        if (spec_.on_probe) spec_.on_probe(check.name, outcome, took);
+    };
     began_ = sys::boottime_now();
     running_ =
         check.check->start(spec_.context, [this](checks::CheckOutcome outcome) { took_outcome(std::move(outcome)); });
@@ -63,6 +68,7 @@ void Judging::run_current() {
 void Judging::took_outcome(checks::CheckOutcome outcome) {
     const ConfiguredCheck& check = *order_[index_];
     if (check.kind->alone) room_.leave(this);
+    tell_other_probes(check.name, outcome);
     core::CheckReport report{.check = check.name,
                              .kind = std::string(check.kind->name),
                              .required = check.required,
@@ -85,6 +91,22 @@ void Judging::took_outcome(checks::CheckOutcome outcome) {
     if (ends && !(baseline && check.kind->compares)) return conclude();
     ++index_;
     turn_ = spec_.context.loop.defer([this] { next(); });
+}
+
+/// Of a kind without an inference protocol the outcome says what its last probe came to; those before it were repeated,
+/// since nobody answered.
+void Judging::tell_other_probes(const std::string& check, const checks::CheckOutcome& outcome) {
+    if (!spec_.on_probe) return;
+    for (; told_probes_ < outcome.probes; ++told_probes_) {
+        const bool last = told_probes_ + 1 == outcome.probes;
+        const bool answered = last && outcome.verdict != core::VerdictKind::inconclusive;
+        const bool passed = outcome.verdict == core::VerdictKind::pass;
+        spec_.on_probe(check,
+                       !answered ? checks::Outcome::unreachable
+                       : passed  ? checks::Outcome::ok
+                                 : checks::Outcome::broken,
+                       std::nullopt);
+    }
 }
 
 void Judging::conclude() {

@@ -35,6 +35,8 @@ struct JudgingSpec {
     checks::CheckContext context;                  ///< without a baseline: that comes from `baselines`
     bool light{false};                             ///< only checks that do not infer in numbers: for the steady state
     std::map<std::string, std::string> baselines;  ///< measurement on the LKG by check
+    /// Told of each probe; `took` for an inference that was answered.
+    std::function<void(const std::string& check, checks::Outcome outcome, std::optional<Usec> took)> on_probe{};
 };
 
 struct Judgement {
@@ -56,6 +58,7 @@ class Judging {
     void next();
     void run_current();
     void took_outcome(checks::CheckOutcome outcome);
+    void tell_other_probes(const std::string& check, const checks::CheckOutcome& outcome);
     void conclude();
 
     JudgingSpec spec_;
@@ -64,6 +67,7 @@ class Judging {
     std::vector<const ConfiguredCheck*> order_;
     std::size_t index_{0};
     std::string baseline_;
+    std::int64_t told_probes_{0};  // of the present check
     Instant began_;
     Judgement judgement_;
     std::unique_ptr<checks::Running> running_;

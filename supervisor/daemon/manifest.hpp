@@ -63,6 +63,7 @@ struct DeviceConfig {
     std::vector<std::string> addresses;  ///< "127.0.0.1:8080" patterns beyond loopback
     std::vector<std::string> images;
     std::uint64_t max_bundle_bytes{64ull << 30};
+    std::string metrics_textfile;             ///< where the metrics are written besides; empty: nowhere
     Usec scrub_period{std::chrono::days(7)};  ///< each known-good version is read again about once in it; 0: never
 };
 

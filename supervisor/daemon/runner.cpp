@@ -261,9 +261,10 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
     for (const core::Action& action : next.actions)
         perform(action);
     // Telling comes last: between a verdict and the version it brings back there is nothing but the commit.
-    if (on_decision)
-        for (const store::HistoryEntry& entry : changes.history)
-            on_decision(entry);
+    for (const store::HistoryEntry& entry : changes.history) {
+        metrics_.decided(entry.decision, sys::boottime_now());
+        if (on_decision) on_decision(entry);
+    }
     if (changed && on_commit) on_commit(!changes.history.empty());
     return {};
 }
@@ -395,7 +396,7 @@ Result<store::Operation> Runner::begin_check(store::Operation operation) {
     open_operations_[operation.seq] = operation;
     on_demand_[operation.seq] =
         std::make_unique<Judging>(std::move(*spec), room_, [this, operation](const Judgement& judgement) mutable {
-            remember(operation.model, judgement.reports);
+            remember(operation.model, operation.version, core::Subject::current, judgement);
             operation.status = judgement.verdict == core::VerdictKind::pass ? store::OperationStatus::done
                                                                             : store::OperationStatus::no;
             operation.code = std::string(core::to_word(judgement.verdict));
@@ -434,6 +435,11 @@ std::vector<const store::VersionInfo*> Runner::versions_of(const std::string& mo
 const LatestChecks* Runner::latest(const std::string& model) const {
     const auto found = latest_.find(model);
     return found == latest_.end() ? nullptr : &found->second;
+}
+
+std::string Runner::protocol_of(const std::string& model) const {
+    const auto manifest = manifests_.find(model, state_.models.find(model)->second.manifest.rev);
+    return manifest ? manifest->protocol_name : std::string();
 }
 
 std::int64_t Runner::timer_left_usec(const std::string& model, core::Timer timer) const {

@@ -13,6 +13,7 @@
 #include "rollback/os_backend.hpp"
 #include "supervisor/daemon/judge.hpp"
 #include "supervisor/daemon/manifests.hpp"
+#include "supervisor/daemon/metrics.hpp"
 #include "supervisor/daemon/timers.hpp"
 #include "supervisor/store/ledger.hpp"
 
@@ -61,6 +62,9 @@ class Runner {
     const store::VersionInfo* version(const std::string& model, const Digest& digest) const;
     std::vector<const store::VersionInfo*> versions_of(const std::string& model) const;
     const LatestChecks* latest(const std::string& model) const;
+    /// The protocol of the manifest in force; empty where it names none or cannot be used.
+    std::string protocol_of(const std::string& model) const;
+    Metrics& metrics() { return metrics_; }
     /// Time left on a timer of the model, or -1 where none runs.
     std::int64_t timer_left_usec(const std::string& model, core::Timer timer) const;
     store::Ledger& ledger() { return parts_.ledger; }
@@ -133,7 +137,7 @@ class Runner {
     std::optional<JudgingSpec> judging_spec(const std::string& model, const std::string& rev, const Digest& version);
     rollback::ServiceContext service_context(const std::string& model, const Manifest& manifest, const Digest& version);
     void watch_pass(const std::string& model);
-    void remember(const std::string& model, const std::vector<core::CheckReport>& reports);
+    void remember(const std::string& model, const Digest& version, core::Subject subject, const Judgement& judgement);
     void verify_again(const core::Verify& action);
     Result<void> mark(const core::MarkKnownGood& action);
     void mark_again(const core::MarkKnownGood& action);
@@ -154,6 +158,7 @@ class Runner {
     std::map<std::string, std::unique_ptr<Active>, std::less<>> active_;
     std::map<std::string, sys::Source, std::less<>> marking_;  // another try of setting the known-good link
     std::map<std::string, LatestChecks, std::less<>> latest_;
+    Metrics metrics_;
     std::deque<std::pair<core::Event, Extra>> queue_;
     bool pumping_{false};
     bool storage_failed_{false};

@@ -26,10 +26,12 @@ void Runner::perform(const core::Action& action) {
     std::visit([this](const auto& what) { perform(what); }, action);
 }
 
-void Runner::remember(const std::string& model, const std::vector<core::CheckReport>& reports) {
+void Runner::remember(const std::string& model, const Digest& version_id, core::Subject subject,
+                      const Judgement& judgement) {
+    metrics_.judged(model, version_id, subject, judgement.verdict, judgement.reports);
     LatestChecks& latest = latest_[model];
     latest.wall_usec = sys::wall_now_usec();
-    for (const core::CheckReport& report : reports) {
+    for (const core::CheckReport& report : judgement.reports) {
         const auto known = std::ranges::find(latest.reports, report.check, &core::CheckReport::check);
         if (known == latest.reports.end())
             latest.reports.push_back(report);
@@ -113,7 +115,12 @@ std::optional<JudgingSpec> Runner::judging_spec(const std::string& model, const 
             return fail(ErrorKind::not_found, "the device lists no command '" + std::string(name) + "'");
         return checks::CheckContext::Command{found->second.argv, found->second.user, found->second.timeout};
     };
-    return JudgingSpec{std::move(manifest), std::move(context), false, {}};
+    return JudgingSpec{.manifest = std::move(manifest),
+                       .context = std::move(context),
+                       .on_probe = [this, model, version_id](const std::string& check, checks::Outcome outcome,
+                                                             std::optional<Usec> took) {
+                           metrics_.probed(model, version_id, check, outcome, took);
+                       }};
 }
 
 void Runner::perform(const core::Judge& action) {
@@ -145,8 +152,9 @@ void Runner::perform(const core::Judge& action) {
                 spec->baselines[measurement.check] = measurement.measurement;
     }
     a.judging = std::make_unique<Judging>(
-        std::move(*spec), room_, [this, baseline, verdict = std::move(verdict)](Judgement judgement) mutable {
-            remember(verdict.model, judgement.reports);
+        std::move(*spec), room_,
+        [this, baseline, version_id = action.version, verdict = std::move(verdict)](Judgement judgement) mutable {
+            remember(verdict.model, version_id, verdict.subject, judgement);
             verdict.verdict = judgement.verdict;
             verdict.reports = std::move(judgement.reports);
             Extra extra;
@@ -180,8 +188,8 @@ void Runner::watch_pass(const std::string& model) {
     const Instant scheduled = sys::boottime_now();
     a.judging =
         std::make_unique<Judging>(std::move(*spec), room_, [this, model, period, scheduled](Judgement judgement) {
-            remember(model, judgement.reports);
             Active& now = active(model);
+            remember(model, now.watch->version, now.watch->subject, judgement);
             now.judging.reset();
             const Usec left = std::max(Usec{0}, scheduled + period - sys::boottime_now());
             now.pause = parts_.loop.add_timer(left, [this, model] { watch_pass(model); });

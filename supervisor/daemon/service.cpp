@@ -125,7 +125,17 @@ HttpAdmission Service::admit(const HttpServerRequest& request) {
     return {std::make_unique<BundleUpload>(loop_, versions_, model, std::move(import), uploads_), std::nullopt};
 }
 
+/// Not under /v1/: this is the path that every collector asks for.
+HttpServerReply Service::metrics(const HttpServerRequest& request) {
+    const MetricsFormat format = metrics_format(request.accept);
+    return {.status = 200,
+            .content_type = std::string(content_type(format)),
+            .body = runner_.metrics().page(make_metric_facts(runner_, device_), format),
+            .headers = {{"Vary", "Accept"}}};
+}
+
 void Service::handle(HttpServerRequest request, Responder responder) {
+    if (request.method == "GET" && request.path == "/metrics") return responder.reply(metrics(request));
     if (request.segments.empty() || request.segments[0] != "v1")
         return responder.reply(problem_reply(404, ErrorKind::not_found, "no such path; all paths begin with /v1/"));
     runner_.ensure_storage();

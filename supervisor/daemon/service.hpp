@@ -45,6 +45,7 @@ class Service {
     HttpServerReply history(const HttpServerRequest& request, Responder& responder);
     HttpServerReply operation(const HttpServerRequest& request, Responder& responder);
     HttpServerReply explain(const HttpServerRequest& request);
+    HttpServerReply metrics(const HttpServerRequest& request);
     HttpServerReply answer_operation(Result<store::Operation> operation);
     std::optional<HttpServerReply> earlier_operation(const HttpServerRequest& request);
     std::optional<HttpServerReply> unknown_model(const std::string& model) const;

@@ -109,6 +109,28 @@ api::Status make_status(const Runner& runner, const DeviceFacts& device) {
     return status;
 }
 
+MetricFacts make_metric_facts(const Runner& runner, const DeviceFacts& device) {
+    const auto version = [&](const std::string& model, const Digest& digest) -> MetricFacts::Version {
+        return {digest.short_form(), version_ref(runner, model, digest).label};
+    };
+    MetricFacts facts;
+    for (const auto& [name, s] : runner.state().models) {
+        MetricFacts::Model& model = facts.models.emplace_back();
+        model.name = name;
+        model.phase = core::to_word(s.phase);
+        model.available = core::is_healthy(s);
+        model.protocol = runner.protocol_of(name);
+        model.current = version(name, s.current);
+        if (const core::KnownGood* good = core::lkg(s)) {
+            model.known_good = version(name, good->version);
+            if (device.os_backend != "none" && !good->os.empty()) model.known_good_os = good->os.back();
+        }
+        for (const store::VersionInfo* info : runner.versions_of(name))
+            model.versions.push_back(info->digest.short_form());
+    }
+    return facts;
+}
+
 api::Versions make_versions(const Runner& runner, const std::string& model) {
     const core::ModelState& s = runner.state().models.find(model)->second;
     const core::KnownGood* lkg = core::lkg(s);

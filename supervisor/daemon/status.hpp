@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "supervisor/api/values.hpp"
+#include "supervisor/daemon/metrics.hpp"
 #include "supervisor/daemon/runner.hpp"
 
 namespace modelguard::daemon {
@@ -25,5 +26,6 @@ api::Explanation make_explanation(const Runner& runner, const std::string& model
                                   const std::vector<store::HistoryEntry>& newest_first, std::int64_t number);
 api::Validation make_validation(std::string_view text, const std::string& file, const DeviceConfig& device);
 api::Kinds make_kinds();
+MetricFacts make_metric_facts(const Runner& runner, const DeviceFacts& device);
 
 }  // namespace modelguard::daemon

@@ -91,12 +91,24 @@ Result<Fd> create_temp(const Place& place, unsigned mode, const Path& path) {
     return Fd(fd);
 }
 
-Result<void> fill_temp(const Place& place, std::string_view content, unsigned mode, const Path& path) {
+Result<void> fill_temp(const Place& place, std::string_view content, unsigned mode, bool durable, const Path& path) {
     MG_TRY(Fd fd, create_temp(place, mode, path));
     MG_CHECK(ensure_mode(fd.get(), mode, path));
     MG_CHECK(write_all(fd.get(), content, path));
-    MG_CHECK(fsync_fd(fd.get(), path));
+    if (durable) MG_CHECK(fsync_fd(fd.get(), path));
     return close_checked(fd, path);
+}
+
+Result<void> replace(const Path& path, std::string_view content, unsigned mode, bool durable) {
+    MG_TRY(const Place place, open_place(path));
+    Result<void> done = fill_temp(place, content, mode, durable, path);
+    if (done && ::renameat(place.directory.get(), place.temp.c_str(), place.directory.get(), place.name.c_str()) != 0)
+        done = failed("rename to", path, errno);
+    if (!done) {
+        std::ignore = ::unlinkat(place.directory.get(), place.temp.c_str(), 0);  // the first error is the one to report
+        return done;
+    }
+    return durable ? fsync_fd(place.directory.get(), path) : Result<void>();
 }
 
 Result<std::optional<std::string>> read_link_at(int directory, const char* name, const Path& path) {
@@ -173,15 +185,11 @@ Result<std::string> read_first_line(const Path& path, std::size_t cap) {
 }
 
 Result<void> write_file_atomic(const Path& path, std::string_view content, unsigned mode) {
-    MG_TRY(const Place place, open_place(path));
-    Result<void> done = fill_temp(place, content, mode, path);
-    if (done && ::renameat(place.directory.get(), place.temp.c_str(), place.directory.get(), place.name.c_str()) != 0)
-        done = failed("rename to", path, errno);
-    if (!done) {
-        std::ignore = ::unlinkat(place.directory.get(), place.temp.c_str(), 0);  // the first error is the one to report
-        return done;
-    }
-    return fsync_fd(place.directory.get(), path);
+    return replace(path, content, mode, /*durable=*/true);
+}
+
+Result<void> replace_file(const Path& path, std::string_view content, unsigned mode) {
+    return replace(path, content, mode, /*durable=*/false);
 }
 
 Result<void> replace_symlink(const Path& link, const std::string& target) {

@@ -23,6 +23,8 @@ Result<std::string> read_file(const Path& path, std::size_t cap = 16u << 20);
 Result<std::string> read_first_line(const Path& path, std::size_t cap);
 /// Replaces `path` with `content`, durable on return; readers see the old or the new whole.
 Result<void> write_file_atomic(const Path& path, std::string_view content, unsigned mode);
+/// The same without the durability: for what is written again and again. Returns before it is on the disk.
+Result<void> replace_file(const Path& path, std::string_view content, unsigned mode);
 /// Makes `link` point at `target` by symlink + rename + fsync(dir), removing a stale temp first; where it
 /// does already, only the fsync.
 Result<void> replace_symlink(const Path& link, const std::string& target);

@@ -113,6 +113,34 @@ TEST_F(JudgingTest, a_candidate_is_given_what_the_known_good_version_measured) {
     EXPECT_EQ(baseline_seen, "{\"a\":1}");
 }
 
+/// "ok ok" of the probes that a check without a protocol says it made.
+struct ProbesTest : JudgingTest {
+    std::string probed(VerdictKind verdict, std::int64_t probes) {
+        std::string told;
+        judgement.reset();
+        manifest = std::make_shared<Manifest>();
+        checks::CheckOutcome outcome{.verdict = verdict, .code = "scripted", .probes = probes};
+        manifest->checks.push_back({.name = "tcp",
+                                    .kind = &kGate,
+                                    .check = std::make_shared<Scripted>(std::move(outcome), &runs["tcp"], nullptr)});
+        JudgingSpec what = spec();
+        what.on_probe = [&](const std::string& check, checks::Outcome each, std::optional<Usec> took) {
+            EXPECT_EQ(check, "tcp");
+            EXPECT_FALSE(took);
+            told += (told.empty() ? "" : " ") + std::string(checks::to_word(each));
+        };
+        judge(std::move(what));
+        return told;
+    }
+};
+
+TEST_F(ProbesTest, of_a_kind_without_a_protocol_come_to_what_its_outcome_says) {
+    EXPECT_EQ(probed(VerdictKind::pass, 1), "ok");
+    EXPECT_EQ(probed(VerdictKind::fail, 2), "unreachable broken");
+    EXPECT_EQ(probed(VerdictKind::inconclusive, 1), "unreachable");
+    EXPECT_EQ(probed(VerdictKind::inconclusive, 0), "");
+}
+
 TEST_F(JudgingTest, a_light_pass_leaves_out_what_compares_or_measures_time) {
     check("gate", kGate, VerdictKind::pass);
     check("a", kCompares, VerdictKind::fail);

@@ -52,6 +52,19 @@ TEST(DeviceConfigFile, empty_file_and_one_of_comments_are_all_defaults) {
     }
 }
 
+TEST(DeviceConfigFile, a_textfile_is_an_absolute_path_that_collectors_read) {
+    EXPECT_EQ(parse_device("").device->metrics_textfile, "");
+    EXPECT_EQ(parse_device("metrics: {textfile: /run/m/mg.prom}\n").device->metrics_textfile, "/run/m/mg.prom");
+    for (const char* text : {"mg.prom", "/run/m/mg.txt"}) {
+        const auto [device, found] = parse_device("metrics: {textfile: " + std::string(text) + "}\n");
+        EXPECT_FALSE(device);
+        EXPECT_NE(found.all().find("modelguard.yaml:1: metrics.textfile: found '" + std::string(text) +
+                                   "'; expected an absolute path that ends with .prom"),
+                  std::string::npos)
+            << found.all();
+    }
+}
+
 TEST(DeviceConfigFile, scrub_is_a_duration_or_off) {
     EXPECT_EQ(parse_device("").device->scrub_period, Usec(7 * 24h));
     EXPECT_EQ(parse_device("store: {scrub: 36h}\n").device->scrub_period, Usec(36h));
