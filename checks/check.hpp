@@ -55,7 +55,7 @@ class Running {
     virtual ~Running() = default;
 };
 
-/// A configured check; immutable, may run many times, one at a time.
+/// A configured check; may run many times. What it may remember from pass to pass is what it has seen, in memory.
 class Check {
   public:
     virtual ~Check() = default;

@@ -1,12 +1,11 @@
 // Then `systemd`: the unit that serves the model is restarted or reloaded, and the job's result is the answer.
 
 #include <array>
-#include <optional>
 
 #include "rollback/lists.hpp"
 #include "rollback/outcome.hpp"
-#include "rollback/systemd_job.hpp"
 #include "supervisor/base/text.hpp"
+#include "supervisor/sys/systemd.hpp"
 
 namespace modelguard::rollback {
 
@@ -53,12 +52,14 @@ class SystemdThen final : public Running {
         const std::string_view action =
             has_param(params, "action") ? text_param(params, "action") : std::string_view("restart");
         method_ = method_for(action, verb, has_no_current(service));
-        auto job = start_systemd_job(service.loop, method_, unit_, service.timeout,
-                                     [this](const Result<std::string>& result) { ended(result); });
-        if (job)
-            job_.emplace(std::move(*job));
-        else
-            delivery_.deliver(failed_outcome(one_line("unsupported here: " + job.error().what)));
+        auto systemd = sys::Systemd::connect(service.loop);
+        if (!systemd) {
+            delivery_.deliver(failed_outcome(one_line("unsupported here: " + systemd.error().what)));
+            return;
+        }
+        systemd_ = std::move(*systemd);
+        systemd_->run_job(method_, unit_, service.timeout,
+                          [this](const Result<std::string>& result) { ended(result); });
     }
 
   private:
@@ -75,7 +76,7 @@ class SystemdThen final : public Running {
     std::string unit_;
     std::string method_;
     Delivery delivery_;
-    std::optional<SystemdJob> job_;
+    std::unique_ptr<sys::Systemd> systemd_;
 };
 }  // namespace
 

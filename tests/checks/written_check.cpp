@@ -18,14 +18,16 @@ std::optional<daemon::Manifest> read(const std::string& text, const std::string&
 
 }  // namespace
 
-CheckOutcome WrittenCheck::run_written(const std::string& text) {
+std::shared_ptr<const Check> WrittenCheck::written(const std::string& text) {
     std::string findings;
     const auto manifest = read(text, device_, findings);
-    if (!manifest) {
-        ADD_FAILURE() << findings;
-        return {};
-    }
-    return run(*manifest->checks.at(0).check);
+    if (!manifest) ADD_FAILURE() << findings;
+    return manifest ? manifest->checks.at(0).check : nullptr;
+}
+
+CheckOutcome WrittenCheck::run_written(const std::string& text) {
+    const auto check = written(text);
+    return check ? run(*check) : CheckOutcome{};
 }
 
 std::string WrittenCheck::refusal(const std::string& text) {

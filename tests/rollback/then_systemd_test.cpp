@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
-#include "tests/rollback/fake_manager.hpp"
 #include "tests/rollback/fixture.hpp"
+#include "tests/sys/fake_systemd.hpp"
 
 namespace modelguard::rollback::test {
 namespace {
@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 struct SystemdThenTest : RollbackTest {
     std::string socket = (dir / "bus").string();
-    FakeManager manager{*loop, socket};
+    sys::test::FakeSystemd manager{*loop, socket};
 
     SystemdThenTest() {
         ::setenv("DBUS_SYSTEM_BUS_ADDRESS", ("unix:path=" + socket).c_str(), 1);

@@ -1,6 +1,7 @@
 #pragma once
 // systemd's manager in miniature: a unix socket that speaks D-Bus through sd-bus itself, as bus and as manager in one.
-// It answers RestartUnit and its like with a job and ends the job with the result it is told.
+// It answers RestartUnit and its like with a job and ends the job with the result it is told, and GetAll of a unit with
+// the states it is told.
 
 #include <systemd/sd-bus.h>
 
@@ -8,15 +9,15 @@
 #include <vector>
 
 #include "supervisor/sys/fd.hpp"
-#include "supervisor/sys/loop.hpp"
+#include "supervisor/sys/systemd.hpp"
 
-namespace modelguard::rollback::test {
+namespace modelguard::sys::test {
 
-class FakeManager {
+class FakeSystemd {
   public:
     /// Listens at `socket_path` on `loop`.
-    FakeManager(sys::Loop& loop, const std::string& socket_path);
-    ~FakeManager();
+    FakeSystemd(Loop& loop, const std::string& socket_path);
+    ~FakeSystemd();
 
     /// What happens to each job.
     std::string job_result{"done"};
@@ -28,28 +29,33 @@ class FakeManager {
     bool hangs_up{false};
     /// Another job ends first, with another result.
     bool other_jobs_end_too{false};
+    /// What each reading of a unit finds, the last one from then on; restarts of UINT32_MAX: it has no such property.
+    std::vector<UnitState> unit_states;
 
     /// "RestartUnit digits.service replace"
     const std::vector<std::string>& calls() const { return calls_; }
     bool was_subscribed() const { return subscribed_; }
+    /// The objects that were read, "/org/freedesktop/systemd1/unit/digits_2eservice".
+    const std::vector<std::string>& read() const { return read_; }
 
   private:
-    using Bus = sys::CPtr<sd_bus, sd_bus_close_unref>;
+    using Bus = CPtr<sd_bus, sd_bus_close_unref>;
 
     void accept_one();
     int answer(sd_bus_message* message);
+    int answer_unit(sd_bus_message* message);
     int answer_job(sd_bus_message* message, const std::string& method);
     void end_job(sd_bus* bus, std::uint32_t id, const std::string& unit, const std::string& result);
     static int on_message(sd_bus_message* message, void* userdata, sd_bus_error*);
 
-    sys::Loop& loop_;
-    sys::Fd listener_;
-    sys::Source listening_;
-    sys::Source hang_up_;
+    Loop& loop_;
+    Fd listener_;
+    Source listening_;
+    Source hang_up_;
     std::vector<Bus> connections_;
-    std::vector<std::string> calls_;
+    std::vector<std::string> calls_, read_;
     bool subscribed_{false};
     std::uint32_t next_job_{100};
 };
 
-}  // namespace modelguard::rollback::test
+}  // namespace modelguard::sys::test
