@@ -126,6 +126,7 @@ void fields(A& a, T& v) {
     a.may("checked_wall_usec", v.checked_wall_usec);
     a.may("phase_left_usec", v.phase_left_usec);
     a.may("rejected_count", v.rejected_count);
+    a.may("units", v.units);
     a.may("next_command", v.next_command);
 }
 

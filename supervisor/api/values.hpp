@@ -29,7 +29,8 @@ struct ModelStatus {
     std::int64_t checked_wall_usec{0};      ///< when, 0: never
     std::int64_t phase_left_usec{-1};       ///< soak or deadline left, -1: no timer
     std::int64_t rejected_count{0};
-    std::string next_command;  ///< what an operator would type now; empty: nothing
+    std::vector<std::string> units;  ///< of the service manager, that the manifest names
+    std::string next_command;        ///< what an operator would type now; empty: nothing
 };
 
 struct Status {

@@ -1,6 +1,7 @@
 #pragma once
 // One function per command. Each prints what it has to say and returns the exit code.
 
+#include <cstdint>
 #include <string>
 
 #include "supervisor/cli/session.hpp"
@@ -14,8 +15,13 @@ struct Arguments {
     std::string model, version, to, bundle, label, served_version, file;
     bool wait{false};
     bool no_wait{false};
+    bool yes{false};
+    bool watch{false};
+    bool follow{false};
     Usec timeout{0};
     int limit{20};
+    int lines{100};
+    std::int64_t decision{0};
 };
 
 int run_status(const Session& session, const Arguments& arguments);
@@ -24,6 +30,10 @@ int run_explain(const Session& session, const Arguments& arguments);
 int run_versions(const Session& session, const Arguments& arguments);
 int run_validate(const Session& session, const Arguments& arguments);
 int run_kinds(const Session& session, const Arguments& arguments);
+int run_logs(const Session& session, const Arguments& arguments);
+
+int run_apply(const Session& session, const Arguments& arguments);
+int run_remove(const Session& session, const Arguments& arguments);
 
 int run_deploy(const Session& session, const Arguments& arguments);
 int run_rollback(const Session& session, const Arguments& arguments);

@@ -85,6 +85,38 @@ void configure_validate(CLI::App& app, Arguments& arguments) {
 
 void configure_kinds(CLI::App&, Arguments&) {}
 
+void configure_status(CLI::App& app, Arguments& arguments) {
+    add_model(app, arguments, false);
+    app.add_flag("--watch", arguments.watch, "show it again whenever it changes, until interrupted");
+}
+
+void configure_explain(CLI::App& app, Arguments& arguments) {
+    add_model(app, arguments, false);
+    app.add_option("--decision", arguments.decision, "the story of this one, by its number in history")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+}
+
+void configure_apply(CLI::App& app, Arguments& arguments) {
+    configure_validate(app, arguments);
+    app.add_flag("--wait", arguments.wait, "wait until it is in force or refused; exit 1 if not in force");
+    add_timeout(app, arguments);
+}
+
+void configure_remove(CLI::App& app, Arguments& arguments) {
+    add_model(app, arguments, true);
+    app.add_flag("--yes", arguments.yes, "do it; without, say what would go");
+}
+
+void configure_logs(CLI::App& app, Arguments& arguments) {
+    constexpr int kMostLines = 1'000'000;
+    add_model(app, arguments, true);
+    app.add_flag("--follow", arguments.follow, "go on with what comes, until interrupted");
+    app.add_option("--lines", arguments.lines, "how many of the newest (default 100)")
+        ->check(CLI::Range(1, kMostLines))
+        ->type_name("N");
+}
+
 void configure_pin(CLI::App& app, Arguments& arguments) {
     add_model(app, arguments, true);
     add_version(app, arguments, false);
@@ -96,18 +128,21 @@ void configure_unreject(CLI::App& app, Arguments& arguments) {
 }
 
 constexpr std::array kCommands{
-    Command{"status", "what serves, whether it is well, and if not, why", configure_any_model, run_status},
+    Command{"status", "what serves, whether it is well, and if not, why", configure_status, run_status},
     Command{"deploy", "send a new version, to be tried and judged here", configure_deploy, run_deploy},
     Command{"rollback", "go back to the newest other known-good version", configure_rollback, run_rollback},
     Command{"check", "run the checks now", configure_any_model, run_check},
     Command{"history", "what was decided, the newest first", configure_history, run_history},
-    Command{"explain", "why: what was measured, and what followed", configure_any_model, run_explain},
+    Command{"explain", "why: what was measured, and what followed", configure_explain, run_explain},
     Command{"versions", "the versions kept on this device", configure_model, run_versions},
+    Command{"logs", "the journal of a model and of its units", configure_logs, run_logs},
     Command{"validate", "what is wrong with a manifest", configure_validate, run_validate},
     Command{"kinds", "what a manifest may name: checks, protocols, switches", configure_kinds, run_kinds},
     Command{"pin", "keep a version: nothing automatic moves it", configure_pin, run_pin},
     Command{"unpin", "let automation move it again", configure_model, run_unpin},
     Command{"unreject", "allow a rejected version to be tried again", configure_unreject, run_unreject},
+    Command{"apply", "put a manifest into force, on trial where a version serves", configure_apply, run_apply},
+    Command{"remove", "forget a model and delete its versions", configure_remove, run_remove},
 };
 
 /// What may have been meant by the first word that is not known: a command, or an option of `parsed`.

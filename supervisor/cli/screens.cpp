@@ -177,7 +177,8 @@ std::string history_screen(const api::History& history, const View& view) {
         std::string line = styled(when, Style::faint, view.colour) + "  ";
         std::string what = age(item.wall_usec, view.now_wall_usec);
         what.resize(std::max<std::size_t>(what.size(), 12), ' ');
-        what += "  " + (decision.model.empty() ? std::string("device") : printable(decision.model)) + "  " +
+        what += "  #" + std::to_string(item.number) + " " +
+                (decision.model.empty() ? std::string("device") : printable(decision.model)) + "  " +
                 spaced(printable(item.kind_word));
         if (!decision.version.empty()) what += "  " + version_name(item.label, decision.version.text);
         out += line + cut_to(what, kColumns - width_of(when) - 2) + "\n";
@@ -250,6 +251,23 @@ std::string validation_screen(const api::Validation& validation, const std::stri
     return out + "\n";
 }
 
+namespace {
+/// "max (number, share 0-1, 0 to 1, required): help"; a text with its choices.
+std::string key_text(const api::KindField& key, const std::string& prefix) {
+    std::string line = prefix + printable(key.name) + " (" + printable(spaced(key.type));
+    if (!key.unit.empty()) line += ", " + printable(key.unit);
+    if (key.minimum && key.maximum) {
+        const std::string unit = key.type == "duration" ? "s" : "";
+        line += ", " + number_text(*key.minimum) + unit + " to " + number_text(*key.maximum) + unit;
+    }
+    for (std::size_t i = 0; i < key.choices.size(); ++i)
+        line += (i == 0 ? ": " : " | ") + printable(key.choices[i]);
+    if (key.required) line += ", required";
+    if (!key.default_text.empty()) line += ", default " + printable(key.default_text);
+    return wrapped(line + "): " + printable(key.help), 6);
+}
+}  // namespace
+
 std::string kinds_screen(const api::Kinds& kinds, const View& view) {
     std::string out, category;
     for (const auto& kind : kinds.kinds) {
@@ -261,11 +279,9 @@ std::string kinds_screen(const api::Kinds& kinds, const View& view) {
         out += "  " + styled(printable(kind.name), Style::strong, view.colour) + "\n" +
                wrapped(printable(kind.summary), 6);
         for (const auto& param : kind.params) {
-            std::string line = printable(param.name) + " (" + printable(spaced(param.type));
-            if (!param.unit.empty()) line += ", " + printable(param.unit);
-            if (param.required) line += ", required";
-            if (!param.default_text.empty()) line += ", default " + printable(param.default_text);
-            out += wrapped(line + "): " + printable(param.help), 6);
+            out += key_text(param, "");
+            for (const auto& field : param.fields)
+                out += key_text(field, printable(param.name) + ".");
         }
     }
     return out;

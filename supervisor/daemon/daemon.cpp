@@ -73,6 +73,7 @@ class Daemon {
     Result<void> start(const DaemonOptions& options);
     Result<void> listen(const char* name, unsigned mode, bool control, unsigned connections,
                         std::unique_ptr<HttpServer>& server);
+    void leave_out_applied(ManifestFiles& files) const;
     void load_manifests(ManifestFiles files, bool first);
     void remove_orphans(const store::Loaded& loaded);
     Result<void> has_room(const std::string& model, std::uint64_t announced_bytes);
@@ -120,7 +121,16 @@ Result<int> Daemon::run(const DaemonOptions& options) {
     return code;
 }
 
+/// What was left behind: of a model whose removal was decided and not carried out, and versions without a row.
 void Daemon::remove_orphans(const store::Loaded& loaded) {
+    for (const std::string& model : store::models_on_disk(places_)) {
+        if (loaded.state.models.contains(model)) continue;
+        const auto newest = ledger_->history(model, 0, 1);
+        if (!newest || newest->empty() || newest->front().decision.kind != core::DecisionKind::removed) continue;
+        const auto removed = versions_->remove_model(model);
+        note("what the removed model " + model + " had left on the disk " +
+             (removed ? "was removed" : "could not be removed: " + removed.error().what));
+    }
     for (const auto& [model, digest] : orphans_of(loaded, *versions_)) {
         const auto removed = versions_->remove(model, digest);
         note("version " + digest.short_form() + " of " + model + " was left behind without a row in the ledger and " +
@@ -204,8 +214,23 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     return {};
 }
 
+/// A file that describes a model which was applied is told, and left out: the first origin stays.
+void Daemon::leave_out_applied(ManifestFiles& files) const {
+    std::erase_if(files.manifests, [&](const Manifest& manifest) {
+        const Manifests::Source* owner = runner_->owner(manifest.model);
+        if (!owner || owner->origin == core::Origin::file || !runner_->state().models.at(manifest.model).managed)
+            return false;
+        files.findings.push_back({Finding::Severity::error, manifest.file, 1, "model",
+                                  "model '" + manifest.model + "' is described by a manifest that was applied (" +
+                                      owner->file + "), which counts; remove this file, or `" + facts_.cli +
+                                      " remove " + manifest.model + "` first"});
+        return true;
+    });
+}
+
 void Daemon::load_manifests(ManifestFiles files, bool first) {
     facts_.notes.resize(lasting_notes_);
+    leave_out_applied(files);
     for (const Finding& finding : files.findings) {
         if (finding.severity == Finding::Severity::error) facts_.notes.push_back(describe(finding));
         note(describe(finding));

@@ -37,6 +37,7 @@ struct Manifest {
     std::string model;
     std::string text;
     std::string file;
+    core::Origin origin{core::Origin::file};
     core::ManifestFacts facts;                                  ///< rev, required, deadline, soak, …
     std::string version_label, version_source, version_digest;  ///< `version:`, empty where absent
     const rollback::SwitchKind* switch_kind{nullptr};

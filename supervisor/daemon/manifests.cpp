@@ -7,7 +7,9 @@ void Manifests::load(const std::vector<store::StoredManifest>& stored, const Dev
     for (const store::StoredManifest& kept : stored) {
         std::vector<Finding> findings;
         auto manifest = parse_manifest(kept.text, kept.file, device, findings);
+        models_[kept.model].sources[kept.rev] = {kept.origin, kept.file};
         if (manifest && manifest->facts.rev == kept.rev) {
+            manifest->origin = kept.origin;
             add(std::move(*manifest));
             continue;
         }
@@ -23,6 +25,7 @@ std::shared_ptr<const Manifest> Manifests::add(Manifest manifest) {
     OfModel& model = models_[manifest.model];
     auto shared = std::make_shared<const Manifest>(std::move(manifest));
     model.by_rev[shared->facts.rev] = shared;
+    model.sources[shared->facts.rev] = {shared->origin, shared->file};
     model.newest = shared;
     return shared;
 }
@@ -38,6 +41,13 @@ std::shared_ptr<const Manifest> Manifests::find_or_newest(const std::string& mod
     if (auto exact = find(model, rev)) return exact;
     const auto found = models_.find(model);
     return found == models_.end() ? nullptr : found->second.newest;
+}
+
+const Manifests::Source* Manifests::source(const std::string& model, const std::string& rev) const {
+    const auto found = models_.find(model);
+    if (found == models_.end()) return nullptr;
+    const auto of_rev = found->second.sources.find(rev);
+    return of_rev == found->second.sources.end() ? nullptr : &of_rev->second;
 }
 
 }  // namespace modelguard::daemon

@@ -23,8 +23,17 @@ class Manifests {
     /// will do.
     std::shared_ptr<const Manifest> find_or_newest(const std::string& model, const std::string& rev) const;
 
+    struct Source {
+        core::Origin origin{core::Origin::file};
+        std::string file;
+    };
+    /// Where the revision came from, also one that this release cannot compile; nullptr where it is not known.
+    const Source* source(const std::string& model, const std::string& rev) const;
+    void forget(const std::string& model) { models_.erase(model); }
+
   private:
     struct OfModel {
+        std::map<std::string, Source, std::less<>> sources;
         std::map<std::string, std::shared_ptr<const Manifest>, std::less<>> by_rev;  // shared: a judging keeps its own
         std::shared_ptr<const Manifest> newest;
     };

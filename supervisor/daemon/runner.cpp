@@ -14,57 +14,6 @@ namespace {
 constexpr Usec kStorageRetry =
     std::chrono::seconds(1);  // a full disk is usually freed by a person, not by a millisecond
 
-/// What a decision says about the operation whose seq it carries; nullopt: it goes on.
-std::optional<store::OperationStatus> ending(core::DecisionKind kind) {
-    using core::DecisionKind;
-    using store::OperationStatus;
-    switch (kind) {
-        case DecisionKind::accepted:
-        case DecisionKind::rolled_back:
-        case DecisionKind::pinned:
-        case DecisionKind::unpinned:
-        case DecisionKind::unrejected:
-        case DecisionKind::removed:
-        case DecisionKind::os_rolled_back: return OperationStatus::done;
-        case DecisionKind::rejected:
-        case DecisionKind::undecided:
-        case DecisionKind::superseded:
-        case DecisionKind::refused:
-        case DecisionKind::degraded:
-        case DecisionKind::held:
-        case DecisionKind::cleared:
-        case DecisionKind::os_rollback_failed: return OperationStatus::no;
-        case DecisionKind::kept:
-        case DecisionKind::trial_started:
-        case DecisionKind::baseline_measured:
-        case DecisionKind::preflight_passed:
-        case DecisionKind::switched:
-        case DecisionKind::trial_passed:
-        case DecisionKind::rolling_back:
-        case DecisionKind::recovered:
-        case DecisionKind::restarted:
-        case DecisionKind::corrupt:
-        case DecisionKind::unmanaged:
-        case DecisionKind::manifest_accepted:
-        case DecisionKind::manifest_rejected:
-        case DecisionKind::manifest_undecided:
-        case DecisionKind::resumed:
-        case DecisionKind::staged_dropped:
-        case DecisionKind::os_rollback_ordered:
-        case DecisionKind::os_default_confirmed:
-        case DecisionKind::rebuilt: return std::nullopt;
-    }
-    return std::nullopt;
-}
-
-/// A deploy ends with what becomes of its version, also where a second deploy of the same version gave its seq to the
-/// trial.
-bool ends(const core::Decision& decision, const store::Operation& operation) {
-    if (decision.seq != 0 && decision.seq == operation.seq) return true;
-    return operation.kind == "deploy" && decision.seq != 0 && decision.kind != core::DecisionKind::refused &&
-           decision.model == operation.model && decision.version == operation.version;
-}
-
 /// The step of its work within a phase is not worth a commit of its own, which would put a second fsync between the
 /// decisive probe and the version that is brought back. Verifying and judging leave no trace, so that doing them twice
 /// is harmless, and a way back begins with its verification again whichever step the ledger has (core's resume()).
@@ -135,25 +84,6 @@ void Runner::start(std::vector<Manifest> manifests, std::vector<std::string> kep
     });
 }
 
-void Runner::apply(std::vector<Manifest> manifests, const std::vector<std::string>& kept) {
-    std::set<std::string> present(kept.begin(), kept.end());
-    for (Manifest& manifest : manifests) {
-        present.insert(manifest.model);
-        Extra extra;
-        const auto known = manifests_.find(manifest.model, manifest.facts.rev);
-        if (!known || known->text != manifest.text)
-            extra.manifests.push_back(
-                {manifest.model, manifest.facts.rev, manifest.text, manifest.file, core::Origin::file});
-        const auto added = manifests_.add(std::move(manifest));
-        post(core::ManifestApplied{added->model, added->facts}, std::move(extra));
-    }
-    std::vector<std::string> gone;
-    for (const auto& [name, model] : state_.models)
-        if (model.managed && !present.contains(name)) gone.push_back(name);
-    for (const std::string& name : gone)
-        post(core::ManifestGone{name});
-}
-
 // ---- event in, persist, act ----------------------------------------------------------------------------------------
 
 void Runner::post(core::Event event, Extra extra) {
@@ -216,6 +146,9 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
     std::set<std::pair<std::string, core::Timer>> stopped;
     std::vector<store::StoredTimer> started;
     for (const core::Action& action : next.actions) {
+        if (const auto* forget = std::get_if<core::ForgetModel>(&action))
+            for (const store::VersionInfo* version : versions_of(forget->model))
+                changes.forgotten_versions.emplace_back(forget->model, version->digest);
         if (const auto* stop = std::get_if<core::StopTimer>(&action)) {
             stopped.insert({stop->model, stop->timer});
         } else if (const auto* start = std::get_if<core::StartTimer>(&action)) {
@@ -306,29 +239,6 @@ std::size_t Runner::collect_garbage(std::size_t spare) {
     return changes.forgotten_versions.size() + quarantined;
 }
 
-void Runner::conclude_operations(const std::vector<core::Decision>& decisions, store::Changes& changes) {
-    for (const core::Decision& decision : decisions) {
-        const auto status = ending(decision.kind);
-        if (!status) continue;
-        const auto conclude = [&](store::Operation operation) {
-            operation.status = *status;
-            operation.code = decision.code.empty() ? std::string(core::to_word(decision.kind)) : decision.code;
-            operation.text =
-                std::string(core::to_word(decision.kind)) + (decision.text.empty() ? "" : ": " + decision.text);
-            operation.ended_wall_usec = sys::wall_now_usec();
-            return operation;
-        };
-        for (store::Operation& operation : changes.operations)
-            if (operation.status == store::OperationStatus::running && ends(decision, operation))
-                operation = conclude(operation);
-        for (const auto& [seq, operation] : open_operations_) {
-            const bool listed =
-                std::ranges::find(changes.operations, seq, &store::Operation::seq) != changes.operations.end();
-            if (!listed && ends(decision, operation)) changes.operations.push_back(conclude(operation));
-        }
-    }
-}
-
 void Runner::later(const std::string& model, core::Event event, Extra extra) {
     active(model).turn = parts_.loop.defer([this, event = std::move(event), extra = std::move(extra)]() mutable {
         post(std::move(event), std::move(extra));
@@ -340,17 +250,22 @@ void Runner::later(const std::string& model, core::Event event, Extra extra) {
 Result<store::Operation> Runner::request(store::Operation operation,
                                          const std::function<core::Event(std::uint64_t)>& event,
                                          std::optional<store::StoredVersion> version) {
+    Extra extra;
+    if (version) {  // it was hashed on its way in
+        version->info.verified_wall_usec = sys::wall_now_usec();
+        version->info.hash_turn = next_hash_turn();
+        extra.versions.push_back(std::move(*version));
+    }
+    return request(std::move(operation), event, std::move(extra));
+}
+
+Result<store::Operation> Runner::request(store::Operation operation,
+                                         const std::function<core::Event(std::uint64_t)>& event, Extra extra) {
     if (!ensure_storage() || pumping_ || !queue_.empty())
         return fail(ErrorKind::unavailable,
                     "the ledger cannot be written at the moment (is the disk full?); try again");
     operation.seq = state_.next_id;
     operation.begun_wall_usec = sys::wall_now_usec();
-    Extra extra;
-    if (version) {  // it was hashed on its way in
-        version->info.verified_wall_usec = operation.begun_wall_usec;
-        version->info.hash_turn = next_hash_turn();
-        extra.versions.push_back(std::move(*version));
-    }
     extra.operations.push_back(operation);
     pumping_ = true;  // what follows from it waits its turn
     ++state_.next_id;

@@ -54,6 +54,14 @@ class Runner {
     Result<store::Operation> request(store::Operation operation,
                                      const std::function<core::Event(std::uint64_t seq)>& event,
                                      std::optional<store::StoredVersion> version = std::nullopt);
+    /// Puts a manifest that was sent into force, or on trial where a version is served: the operation ends with that
+    /// (`no`: rejected, superseded, could not be judged). conflict: a file of models.d describes the model.
+    Result<store::Operation> apply(Manifest manifest, store::Operation operation);
+    /// Takes the model out of the state, and what it has off the disk. conflict: a file of models.d describes it.
+    Result<store::Operation> remove(store::Operation operation);
+    /// Who describes the model: the file or name of the manifest that counts. nullptr where nobody does, or that is not
+    /// known.
+    const Manifests::Source* owner(const std::string& model) const;
     /// Judges what serves now without consequence; the operation ends with the reports. conflict: not at rest.
     Result<store::Operation> begin_check(store::Operation operation);
 
@@ -61,6 +69,8 @@ class Runner {
     const core::Policy& policy() const { return parts_.policy; }
     const store::VersionInfo* version(const std::string& model, const Digest& digest) const;
     std::vector<const store::VersionInfo*> versions_of(const std::string& model) const;
+    /// The units that the manifest in force names, sorted.
+    std::vector<std::string> units_of(const std::string& model) const;
     const LatestChecks* latest(const std::string& model) const;
     /// The protocol of the manifest in force; empty where it names none or cannot be used.
     std::string protocol_of(const std::string& model) const;
@@ -107,7 +117,14 @@ class Runner {
     void post(core::Event event, Extra extra = {});
     void pump();
     Result<void> process(const core::Event& event, const Extra& extra);
+    Result<store::Operation> request(store::Operation operation,
+                                     const std::function<core::Event(std::uint64_t seq)>& event, Extra extra);
     void conclude_operations(const std::vector<core::Decision>& decisions, store::Changes& changes);
+    void conclude_applies(const std::vector<core::Decision>& decisions, store::Changes& changes);
+    template <class Which, class End>
+    void conclude(store::Changes& changes, Which is_ended, End end);
+    Extra stored(const Manifest& manifest) const;
+    Result<void> refuse_if_a_file_describes(const std::string& model, const std::string& advice) const;
     void storage_trouble(const Error& error);
     Result<std::vector<std::int64_t>> commit(const store::Changes& changes);
     void note(const std::string& text);

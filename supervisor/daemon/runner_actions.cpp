@@ -91,10 +91,16 @@ void Runner::mark_again(const core::MarkKnownGood& action) {
     });
 }
 
+/// What it has on the disk goes with one rename; where that fails it is made good at the next start.
 void Runner::perform(const core::ForgetModel& action) {
     active_.erase(action.model);
     marking_.erase(action.model);
     latest_.erase(action.model);
+    versions_.erase(action.model);
+    manifests_.forget(action.model);
+    if (const auto removed = parts_.versions.remove_model(action.model); !removed)
+        note("what " + action.model +
+             " has on the disk could not be removed, again at the next start: " + removed.error().what);
 }
 
 // ---- probing -----------------------------------------------------------------------------------------------------

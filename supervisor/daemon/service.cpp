@@ -1,5 +1,6 @@
 #include "supervisor/daemon/service.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -63,10 +64,10 @@ std::optional<HttpServerReply> Service::unknown_model(const std::string& model) 
     std::string known;
     for (const auto& [name, s] : runner_.state().models)
         known += (known.empty() ? "" : ", ") + name;
-    return problem_reply(
-        404, ErrorKind::not_found,
-        "no model '" + model + "' here; " +
-            (known.empty() ? "put a manifest into models.d/ and reload the daemon" : "there are: " + known));
+    return problem_reply(404, ErrorKind::not_found,
+                         "no model '" + model + "' here; " +
+                             (known.empty() ? "apply a manifest, or put one into models.d/ and reload the daemon"
+                                            : "there are: " + known));
 }
 
 /// An answer that a repeated request gets again, whatever has happened since.
@@ -215,7 +216,10 @@ HttpServerReply Service::explain(const HttpServerRequest& request) {
     if (model.empty()) return problem_reply(400, ErrorKind::invalid_config, "there are several models; say which one");
     if (auto unknown = unknown_model(model)) return std::move(*unknown);
     const std::int64_t number = query_number(request, "number", 0);
-    const auto entries = runner_.ledger().history(model, 0, kExplainHorizon);
+    // Around a past decision: what came before it, and its end, which came after.
+    const auto entries = number == 0 ? runner_.ledger().history(model, 0, kExplainHorizon)
+                                     : runner_.ledger().history(model, 0, 2 * kExplainHorizon,
+                                                                number + static_cast<std::int64_t>(kExplainHorizon));
     if (!entries) return error_reply(entries.error());
     const api::Explanation explanation = make_explanation(runner_, model, *entries, number);
     if (number > 0 && explanation.items.empty())
@@ -265,8 +269,46 @@ HttpServerReply Service::answer_operation(Result<store::Operation> operation) {
     return json_reply(make_operation(runner_, *operation), 202);
 }
 
+/// The manifest in the body; findings() of `POST /v1/validate` has all that is wrong with one, this the first.
+HttpServerReply Service::apply(const HttpServerRequest& request) {
+    if (auto earlier = earlier_operation(request)) return std::move(*earlier);
+    std::string file = query_text(request, "file");
+    if (file.empty()) file = "manifest";
+    std::vector<Finding> findings;
+    auto manifest = parse_manifest(request.body, file, runner_.device(), findings);
+    if (!manifest) {
+        const auto error = std::ranges::find(findings, Finding::Severity::error, &Finding::severity);
+        MG_ASSERT(error != findings.end());
+        return {.status = 400,
+                .content_type = "application/problem+json",
+                .body = api::to_json(api::Problem{.http_status = 400,
+                                                  .kind = std::string(to_string(ErrorKind::invalid_config)),
+                                                  .title = error->text,
+                                                  .file = error->file,
+                                                  .key = error->key,
+                                                  .line = error->line}),
+                .headers = {}};
+    }
+    if (on_audit)
+        on_audit("apply " + manifest->model + " " + manifest->facts.rev + " by uid " +
+                 std::to_string(request.peer.uid));
+    return answer_operation(runner_.apply(std::move(*manifest), {.key = request.idempotency_key, .kind = "apply"}));
+}
+
+HttpServerReply Service::remove(const HttpServerRequest& request) {
+    const std::string& model = request.segments[2];
+    if (auto earlier = earlier_operation(request)) return std::move(*earlier);
+    if (auto unknown = unknown_model(model)) return std::move(*unknown);
+    if (uploads_ > 0)
+        return problem_reply(503, ErrorKind::unavailable, "a bundle is being imported; try again in a moment");
+    if (on_audit) on_audit("remove " + model + " by uid " + std::to_string(request.peer.uid));
+    return answer_operation(runner_.remove({.key = request.idempotency_key, .kind = "remove", .model = model}));
+}
+
 HttpServerReply Service::change(const HttpServerRequest& request) {
     const auto& parts = request.segments;
+    if (request.method == "POST" && parts.size() == 2 && parts[1] == "manifests") return apply(request);
+    if (request.method == "DELETE" && parts.size() == 3 && parts[1] == "models") return remove(request);
     if (request.method != "POST" || parts.size() != 4 || parts[1] != "models")
         return problem_reply(404, ErrorKind::not_found, "no such path: " + request.method + " " + request.path);
     const std::string& model = parts[2];

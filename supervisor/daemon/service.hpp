@@ -42,6 +42,8 @@ class Service {
     void handle(HttpServerRequest request, Responder responder);
     HttpServerReply read(const HttpServerRequest& request, Responder& responder);
     HttpServerReply change(const HttpServerRequest& request);
+    HttpServerReply apply(const HttpServerRequest& request);
+    HttpServerReply remove(const HttpServerRequest& request);
     HttpServerReply history(const HttpServerRequest& request, Responder& responder);
     HttpServerReply operation(const HttpServerRequest& request, Responder& responder);
     HttpServerReply explain(const HttpServerRequest& request);

@@ -103,6 +103,7 @@ api::Status make_status(const Runner& runner, const DeviceFacts& device) {
         }
         model.phase_left_usec = phase_left(runner, name, s);
         model.rejected_count = std::ssize(s.rejected);
+        model.units = runner.units_of(name);
         model.next_command = next_command(device, name, s);
         if (model.required && model.managed && !model.healthy) status.healthy = false;
     }
@@ -186,6 +187,10 @@ api::Explanation make_explanation(const Runner& runner, const std::string& model
         // A decision in the middle is explained with the whole of its story.
         while (at != newest_first.begin() && at != newest_first.end() && !begins_a_story(std::prev(at)->decision))
             --at;
+        // That a version is kept for its trial belongs to the story of that trial.
+        while (at != newest_first.begin() && at != newest_first.end() && at->number != number &&
+               at->decision.kind == core::DecisionKind::kept)
+            ++at;
     }
     for (; at != newest_first.end(); ++at) {
         explanation.items.push_back(make_history_item(runner, *at));

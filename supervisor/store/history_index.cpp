@@ -21,13 +21,15 @@ void HistoryIndex::drop_up_to(std::int64_t number) {
     }
 }
 
-std::vector<std::int64_t> HistoryIndex::numbers(const std::string& model, std::int64_t after, std::size_t limit) const {
+std::vector<std::int64_t> HistoryIndex::numbers(const std::string& model, std::int64_t after, std::int64_t up_to,
+                                                std::size_t limit) const {
     std::vector<std::int64_t> found;
     const auto at = std::ranges::find(models_, model);
     if (!model.empty() && at == models_.end()) return found;
     const auto wanted = static_cast<std::uint32_t>(at - models_.begin());
-    for (auto entry = entries_.rbegin(); entry != entries_.rend() && entry->number > after && found.size() < limit;
-         ++entry)
+    const auto behind = std::ranges::upper_bound(entries_, up_to, {}, &Entry::number);
+    for (auto entry = std::make_reverse_iterator(behind);
+         entry != entries_.rend() && entry->number > after && found.size() < limit; ++entry)
         if (model.empty() || entry->model == wanted) found.push_back(entry->number);
     return found;
 }

@@ -21,8 +21,9 @@ class HistoryIndex {
     void skip(std::int64_t number) { last_number_ = number > last_number_ ? number : last_number_; }
     /// The number of the `nth` oldest entry.
     std::int64_t number_at(std::size_t nth) const { return entries_[nth].number; }
-    /// Newest first, those > after; `model` empty: of all.
-    std::vector<std::int64_t> numbers(const std::string& model, std::int64_t after, std::size_t limit) const;
+    /// Newest first, those > after and <= up_to; `model` empty: of all.
+    std::vector<std::int64_t> numbers(const std::string& model, std::int64_t after, std::int64_t up_to,
+                                      std::size_t limit) const;
 
   private:
     struct Entry {

@@ -265,12 +265,12 @@ Result<void> SqliteLedger::reopen() {
     return {};
 }
 
-Result<std::vector<HistoryEntry>> SqliteLedger::history(const std::string& model, std::int64_t after,
-                                                        std::size_t limit) {
+Result<std::vector<HistoryEntry>> SqliteLedger::history(const std::string& model, std::int64_t after, std::size_t limit,
+                                                        std::int64_t up_to) {
     if (!database_) return std::unexpected(closed());
     std::vector<HistoryEntry> entries;
     const std::string select = std::string(tables::kSelectHistory) + " WHERE number=?";
-    for (const std::int64_t number : history_.numbers(model, after, limit)) {
+    for (const std::int64_t number : history_.numbers(model, after, up_to, limit)) {
         MG_TRY(Cursor row, database_->query(select, Row().integer(number)));
         MG_TRY(const bool there, row.next());
         if (!there || !row.is_intact("history")) continue;  // damaged since it was opened; the next start says so

@@ -4,6 +4,7 @@
 // One commit is one durable transaction. Not for files of versions: store/versions.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,7 +26,7 @@ enum class OperationStatus { running, done, no, failed };  ///< no: carried out 
 struct Operation {
     std::uint64_t seq{0};  ///< as in core's wishes; the operation id of the API
     std::string key;       ///< Idempotency-Key; empty: none
-    std::string kind;      ///< deploy, rollback, check, pin, unpin, unreject
+    std::string kind;      ///< deploy, rollback, check, pin, unpin, unreject, apply, remove
     std::string model;
     Digest version;
     OperationStatus status{OperationStatus::running};
@@ -118,9 +119,12 @@ class Ledger {
     virtual Result<std::vector<std::int64_t>> commit(const Changes& changes) = 0;
     virtual Result<void> reopen() = 0;
 
-    /// Newest first; `model` empty: all; entries with number > after.
-    virtual Result<std::vector<HistoryEntry>> history(const std::string& model, std::int64_t after,
-                                                      std::size_t limit) = 0;
+    /// Newest first; `model` empty: all; entries with after < number <= up_to.
+    virtual Result<std::vector<HistoryEntry>> history(const std::string& model, std::int64_t after, std::size_t limit,
+                                                      std::int64_t up_to) = 0;
+    Result<std::vector<HistoryEntry>> history(const std::string& model, std::int64_t after, std::size_t limit) {
+        return history(model, after, limit, std::numeric_limits<std::int64_t>::max());
+    }
     virtual Result<std::optional<Operation>> operation(std::uint64_t seq) = 0;
     virtual Result<std::optional<Operation>> operation_by_key(const std::string& key) = 0;
     virtual Result<std::vector<Measurement>> measurements(const std::string& model, std::uint64_t trial_id) = 0;

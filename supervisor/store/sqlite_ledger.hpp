@@ -42,7 +42,9 @@ class SqliteLedger : public Ledger {
 
     Result<std::vector<std::int64_t>> commit(const Changes& changes) override;
     Result<void> reopen() override;
-    Result<std::vector<HistoryEntry>> history(const std::string& model, std::int64_t after, std::size_t limit) override;
+    using Ledger::history;
+    Result<std::vector<HistoryEntry>> history(const std::string& model, std::int64_t after, std::size_t limit,
+                                              std::int64_t up_to) override;
     Result<std::optional<Operation>> operation(std::uint64_t seq) override;
     Result<std::optional<Operation>> operation_by_key(const std::string& key) override;
     Result<std::vector<Measurement>> measurements(const std::string& model, std::uint64_t trial_id) override;

@@ -228,6 +228,7 @@ class DiskVersionStore : public VersionStore {
     VersionInfo describe(const std::string& model, const Digest& digest) const override;
     Result<std::vector<Digest>> list(const std::string& model) const override;
     Result<void> remove(const std::string& model, const Digest& digest) override;
+    Result<void> remove_model(const std::string& model) override;
     Result<void> quarantine(const std::string& model, const Digest& digest) override;
     Result<std::size_t> empty_quarantine(const std::string& model) override { return remove_quarantined(model, 0); }
     bool is_deleting() const override { return rubbish_->is_at_work(); }
@@ -363,6 +364,14 @@ Result<void> DiskVersionStore::remove(const std::string& model, const Digest& di
     MG_TRY(const Digest exact, parse_digest(digest.text));
     const sys::Path rubbish = next_staging("removed");
     MG_CHECK(with_context(retire_tree(places_.version_dir(model, exact), rubbish), "remove"));
+    rubbish_->remove(rubbish);
+    return {};
+}
+
+Result<void> DiskVersionStore::remove_model(const std::string& model) {
+    MG_CHECK(check_model_name(model));
+    const sys::Path rubbish = next_staging("removed");
+    MG_CHECK(with_context(retire_tree(places_.model_dir(model), rubbish), "remove the model"));
     rubbish_->remove(rubbish);
     return {};
 }

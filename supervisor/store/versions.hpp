@@ -106,6 +106,8 @@ class VersionStore {
     /// Removes a version: durably out of its place on return, deleted at once or, where that takes long, by a child.
     /// Restartable. Blocks for an fsync and some milliseconds.
     virtual Result<void> remove(const std::string& model, const Digest& digest) = 0;
+    /// Removes all that the model has here, its links too, as remove() does: one rename.
+    virtual Result<void> remove_model(const std::string& model) = 0;
     /// Moves a damaged version to models/MODEL/quarantine/, durably, where the newest one stays for a look and older
     /// ones are removed; fine if there is none. On a full disk it is removed instead. Blocks as remove() does.
     virtual Result<void> quarantine(const std::string& model, const Digest& digest) = 0;

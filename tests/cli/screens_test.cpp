@@ -172,12 +172,13 @@ TEST(Screens, the_detailed_view_has_versions_and_ages) {
 
 TEST(Screens, history_says_when_what_and_why) {
     api::HistoryItem item = hostile_item();
+    item.number = 7;
     item.kind_word = "trial_started";
     item.label = "5";
     item.decision.model = "digits";
     item.decision.text = "beside 4";
     EXPECT_EQ(history_screen({{item}}, plain_view()),
-              "2026-11-21 23:03:29Z  3m ago        digits  trial started  5 (0123456789ab)\n"
+              "2026-11-21 23:03:29Z  3m ago        #7 digits  trial started  5 (0123456789ab)\n"
               "                      beside 4\n");
     EXPECT_EQ(progress_line(item), "23:03:29 trial started: 5 (0123456789ab): beside 4\n");
 }
@@ -219,6 +220,16 @@ TEST(Screens, kinds_are_grouped_with_their_parameters) {
     EXPECT_EQ(kinds_screen(kinds, plain_view()),
               "check\n  latency\n      How fast.\n      max (duration, required, default 50ms): The limit.\n\nswitch\n "
               " files\n      Links.\n");
+}
+
+TEST(Screens, a_parameter_says_its_range_its_choices_and_its_keys) {
+    api::KindDoc latency{"check", "latency", "How fast.", {}};
+    latency.params.push_back({{"max", "duration", "", "", "The limit.", false, 0.001, 60}, {}});
+    latency.params.push_back({{"output", "object", "", "", "Which one."},
+                              {{"reduce", "text", "", "none", "How.", false, {}, {}, {"none", "argmax"}}}});
+    EXPECT_EQ(kinds_screen({{latency}}, plain_view()),
+              "check\n  latency\n      How fast.\n      max (duration, 0.001s to 60s): The limit.\n      output "
+              "(object): Which one.\n      output.reduce (text: none | argmax, default none): How.\n");
 }
 
 }  // namespace
