@@ -240,7 +240,7 @@ void fields(A& a, T& v) {
     a.need("findings", v.findings);
 }
 
-template <class A, Is<KindDoc::Param> T>
+template <class A, Is<KindField> T>
 void fields(A& a, T& v) {
     a.need("name", v.name);
     a.may("type", v.type);
@@ -248,6 +248,18 @@ void fields(A& a, T& v) {
     a.may("required", v.required);
     a.may("default", v.default_text);
     a.may("help", v.help);
+    a.extra("minimum", v.minimum);
+    a.extra("maximum", v.maximum);
+    a.extra("choices", v.choices);
+}
+
+template <class A, Is<KindDoc::Param> T>
+void fields(A& a, T& v) {
+    if constexpr (std::is_const_v<T>)
+        fields(a, static_cast<const KindField&>(v));
+    else
+        fields(a, static_cast<KindField&>(v));
+    a.extra("fields", v.fields);
 }
 
 template <class A, Is<KindDoc> T>

@@ -106,11 +106,19 @@ struct Validation {
     std::vector<Finding> findings;
 };
 
+/// A key that a kind takes; `choices` of a text, a range of a number (of a duration in seconds).
+struct KindField {
+    std::string name, type, unit, default_text, help;
+    bool required{false};
+    std::optional<double> minimum{}, maximum{};
+    std::vector<std::string> choices{};
+
+    bool operator==(const KindField&) const = default;
+};
 struct KindDoc {
     std::string category, name, summary;
-    struct Param {
-        std::string name, type, unit, default_text, help;
-        bool required{false};
+    struct Param : KindField {
+        std::vector<KindField> fields{};  ///< of an object
     };
     std::vector<Param> params;
 };

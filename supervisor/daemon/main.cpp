@@ -1,4 +1,5 @@
-// modelguardd: the supervisor. With --validate, --kinds or --digest it answers one question without a daemon.
+// modelguardd: the supervisor. With --validate, --kinds, --schema, --man or --digest it answers one question without a
+// daemon.
 
 #include <fmt/core.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -8,6 +9,8 @@
 
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/daemon.hpp"
+#include "supervisor/daemon/man_page.hpp"
+#include "supervisor/daemon/manifest_schema.hpp"
 #include "supervisor/daemon/status.hpp"
 
 namespace {
@@ -47,6 +50,17 @@ int answer_digest(const std::string& tree) {
     return 0;
 }
 
+int answer_man(const std::string& file) {
+    const auto text = sys::read_file(file, 1u << 20);
+    const auto page = text ? daemon::fill_man_page(*text) : Result<std::string>(std::unexpected(text.error()));
+    if (!page) {
+        fmt::print(stderr, "modelguardd: {}\n", page.error().what);
+        return text ? kAnswerIsNo : kNotCarriedOut;
+    }
+    fmt::print("{}", *page);
+    return 0;
+}
+
 void log_to_stderr() {
     auto logger = std::make_shared<spdlog::logger>("modelguardd", std::make_shared<spdlog::sinks::stderr_sink_st>());
     // Under the service manager the journal adds the time; on a terminal a person wants it.
@@ -58,8 +72,8 @@ void log_to_stderr() {
 int run(int argc, char** argv) {
     CLI::App app{"modelguardd: health-check and rollback supervisor for AI models"};
     daemon::DaemonOptions options;
-    std::string validate, digest;
-    bool kinds = false;
+    std::string validate, digest, man;
+    bool kinds = false, schema = false;
     app.add_option("--root", options.root, "put every path under DIR; needs no root, no systemd, no ostree")
         ->type_name("DIR");
     app.add_option("--os-backend", options.os_backend, "OS backend to use instead of the first one present")
@@ -67,6 +81,9 @@ int run(int argc, char** argv) {
     app.add_option("--validate", validate, "check a manifest and end")->type_name("FILE");
     app.add_option("--digest", digest, "print the version digest of a directory and end")->type_name("PATH");
     app.add_flag("--kinds", kinds, "print the check kinds, protocols, switches and OS backends as JSON and end");
+    app.add_flag("--schema", schema, "print the JSON schema of a manifest, for editors, and end");
+    app.add_option("--man", man, "print a man page's template with what this program knows filled in, and end")
+        ->type_name("TEMPLATE");
     app.set_version_flag("--version", "modelguardd " MODELGUARD_VERSION);
     try {
         app.parse(argc, argv);
@@ -79,6 +96,11 @@ int run(int argc, char** argv) {
         fmt::print("{}\n", api::to_json(daemon::make_kinds()));
         return 0;
     }
+    if (schema) {
+        fmt::print("{}", daemon::manifest_schema());
+        return 0;
+    }
+    if (!man.empty()) return answer_man(man);
     log_to_stderr();
     std::error_code error;
     options.self_exe = std::filesystem::read_symlink("/proc/self/exe", error).string();

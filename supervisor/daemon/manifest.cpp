@@ -6,100 +6,13 @@
 #include <array>
 
 #include "supervisor/daemon/device_limits.hpp"
+#include "supervisor/daemon/manifest_keys.hpp"
 #include "supervisor/daemon/manifest_reader.hpp"
 #include "supervisor/sys/sha256.hpp"
 
 namespace modelguard::daemon {
 
 namespace {
-constexpr std::string_view kOnInconclusive[] = {"keep_known_good", "hold", "accept"};
-constexpr double kDay = 86'400;
-
-constexpr ParamSpec kTopKeys[] = {
-    {.name = "model", .type = ParamType::text, .required = true, .help = "The model's name on this device."},
-    {.name = "required",
-     .type = ParamType::boolean,
-     .default_text = "true",
-     .help = "Whether the boot gate asks about this model."},
-};
-constexpr std::string_view kSections[] = {"version", "serve", "checks", "trial", "placement", "rollout"};
-
-constexpr ParamSpec kVersionKeys[] = {
-    {.name = "label", .type = ParamType::text, .help = "The version's human name."},
-    {.name = "source", .type = ParamType::text, .help = "Where the bundle is fetched from."},
-    {.name = "digest", .type = ParamType::text, .help = "The version's digest, sha256: and 64 hex digits."},
-    {.name = "source_digest", .type = ParamType::text, .help = "The digest of the archive or OCI manifest."},
-};
-constexpr ParamSpec kPreflightFields[] = {
-    {.name = "unit", .type = ParamType::text, .help = "The template unit that serves the candidate beside current."},
-    {.name = "endpoint", .type = ParamType::text, .help = "Where the candidate answers meanwhile."},
-};
-constexpr ParamSpec kServeKeys[] = {
-    {.name = "switch", .type = ParamType::text, .default_text = "files", .help = "How a version becomes current."},
-    {.name = "endpoint", .type = ParamType::text, .help = "Where the model server answers."},
-    {.name = "model", .type = ParamType::text, .help = "The server's name for the model; absent: the model's own."},
-    {.name = "ready_within",
-     .type = ParamType::duration,
-     .default_text = "60s",
-     .help = "How long the server may take to load a version.",
-     .minimum = 1,
-     .maximum = kDay},
-    {.name = "period",
-     .type = ParamType::duration,
-     .default_text = "10s",
-     .help = "The time between probes in the steady state.",
-     .minimum = 0.1,
-     .maximum = kDay},
-    {.name = "preflight",
-     .type = ParamType::object,
-     .help = "The candidate is judged beside current first.",
-     .fields = kPreflightFields},
-};
-constexpr std::string_view kServeReadHere[] = {"protocol", "then"};
-
-constexpr ParamSpec kTrialKeys[] = {
-    {.name = "deadline",
-     .type = ParamType::duration,
-     .default_text = "10m",
-     .help = "A trial without a verdict by then is undecided.",
-     .minimum = 1,
-     .maximum = 7 * kDay},
-    {.name = "soak",
-     .type = ParamType::duration,
-     .default_text = "30m",
-     .help = "The quiet end of a trial.",
-     .minimum = 0,
-     .maximum = 7 * kDay},
-    {.name = "on_inconclusive",
-     .type = ParamType::text,
-     .default_text = "keep_known_good",
-     .help = "What follows when a trial is undecided.",
-     .choices = kOnInconclusive},
-    {.name = "rate", .type = ParamType::text, .help = "The most probes in a time, as in 20/s."},
-    {.name = "false_rollback",
-     .type = ParamType::number,
-     .unit = "probability",
-     .help = "The probability of rolling back a version that is as good.",
-     .minimum = 1e-9,
-     .maximum = 0.5},
-    {.name = "missed_regression",
-     .type = ParamType::number,
-     .unit = "probability",
-     .help = "The probability of accepting a regression of must_detect.",
-     .minimum = 1e-9,
-     .maximum = 0.5},
-};
-constexpr ParamSpec kRolloutKeys[] = {
-    {.name = "percent",
-     .type = ParamType::number,
-     .unit = "percent",
-     .required = true,
-     .help = "Share of devices.",
-     .minimum = 0,
-     .maximum = 100},
-};
-constexpr std::string_view kPlacementKeys[] = {"match_labels"};
-
 constexpr ParamSpec kLabelSpec{.name = "label", .type = ParamType::text, .help = "A label's value."};
 
 template <class Kind>

@@ -3,50 +3,14 @@
 
 #include <array>
 
+#include "supervisor/daemon/manifest_keys.hpp"
 #include "supervisor/daemon/manifest_reader.hpp"
 
 namespace modelguard::daemon {
 
 namespace {
-constexpr std::size_t kMostChecks = 200;  // one pass over them must fit into a trial
 // The kind that waits for the model to be loaded: it talks to the server although nothing has to be ready for it.
 constexpr std::string_view kReadyKind = "ready";
-
-constexpr std::string_view kSeverities[] = {"required", "wanted"};
-constexpr ParamSpec kCommonKeys[] = {
-    {.name = "name", .type = ParamType::text, .required = true, .help = "The check's own name."},
-    {.name = "kind", .type = ParamType::text, .required = true, .help = "What it checks."},
-    {.name = "severity",
-     .type = ParamType::text,
-     .default_text = "required",
-     .help = "A failing wanted check is reported and changes no verdict.",
-     .choices = kSeverities},
-};
-constexpr ParamSpec kMustDetect{.name = "must_detect",
-                                .type = ParamType::number,
-                                .help = "The smallest regression that must be found.",
-                                .minimum = 1e-9,
-                                .maximum = 1e6};
-constexpr ParamSpec kMustDetectFields[] = {
-    {.name = "share",
-     .type = ParamType::number,
-     .unit = "share 0-1",
-     .help = "The share over max.",
-     .minimum = 1e-9,
-     .maximum = 1},
-    {.name = "ratio",
-     .type = ParamType::number,
-     .help = "The ratio to the known-good's latency.",
-     .minimum = 1,
-     .maximum = 1e6},
-};
-constexpr ParamSpec kDeviceCanaryFields[] = {
-    {.name = "source",
-     .type = ParamType::text,
-     .required = true,
-     .help = "Where the device's own canary set comes from."},
-    {.name = "digest", .type = ParamType::text, .required = true, .help = "Its digest, sha256: and 64 hex digits."},
-};
 
 const ParamSpec* find_spec(std::span<const ParamSpec> table, std::string_view name) {
     for (const ParamSpec& spec : table)
@@ -121,18 +85,18 @@ void ManifestReader::read_check_params(const YamlNode& item, const std::string& 
     std::vector<std::string_view> read_here;
     for (const ParamSpec& common : kCommonKeys)
         read_here.push_back(common.name);
-    const YamlEntry* must_detect = item.find("must_detect");
+    const YamlEntry* must_detect = item.find(kMustDetect.name);
     if (kind.compares) {
-        if (find_spec(kind.params, "must_detect") == nullptr) {
-            read_here.push_back("must_detect");
+        if (find_spec(kind.params, kMustDetect.name) == nullptr) {
+            read_here.push_back(kMustDetect.name);
             if (must_detect != nullptr) read_must_detect(must_detect->value, key + ".must_detect");
         }
         if (must_detect != nullptr) note_unused(must_detect->line, key + ".must_detect");
     }
-    const YamlEntry* canary = item.find("canary");
-    const ParamSpec* canary_spec = find_spec(kind.params, "canary");
+    const YamlEntry* canary = item.find(kCanaryKey);
+    const ParamSpec* canary_spec = find_spec(kind.params, kCanaryKey);
     if (canary != nullptr && canary_spec != nullptr && canary->value.kind == YamlNode::Kind::map) {
-        read_here.push_back("canary");
+        read_here.push_back(kCanaryKey);
         read_device_canary(canary->value, key + ".canary", canary_spec->required);
     }
     check.params = params_from_yaml(item, kind.params, read_here, key, sink_);

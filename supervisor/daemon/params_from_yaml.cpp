@@ -8,9 +8,6 @@
 namespace modelguard::daemon {
 
 namespace {
-constexpr std::size_t kLongestText = 4096;  // a path is the longest thing a parameter holds
-constexpr std::size_t kLongestList = 256;
-
 std::string short_number(double value) {
     std::array<char, 32> digits{};
     const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), value);
@@ -19,7 +16,8 @@ std::string short_number(double value) {
 
 bool has_range(const ParamSpec& spec) { return spec.minimum < spec.maximum; }
 
-/// "a number (share 0-1) from 0 to 1", "true or false", …
+}  // namespace
+
 std::string expectation(const ParamSpec& spec) {
     std::string text;
     switch (spec.type) {
@@ -40,6 +38,7 @@ std::string expectation(const ParamSpec& spec) {
     return text + " from " + bound(spec.minimum) + " to " + bound(spec.maximum);
 }
 
+namespace {
 class ValueReader {
   public:
     ValueReader(const YamlNode& node, const ParamSpec& spec, const std::string& key, FindingSink& sink)

@@ -13,6 +13,12 @@
 
 namespace modelguard::daemon {
 
+inline constexpr std::size_t kLongestText = 4096;  // bytes; a path is the longest thing a parameter holds
+inline constexpr std::size_t kLongestList = 256;   // items
+
+/// What a row takes, in words: "a number (share 0-1) from 0 to 1", "true or false", …
+std::string expectation(const ParamSpec& spec);
+
 /// One value by its row; nullopt where a finding was made at `key`.
 std::optional<ParamValue> value_from_yaml(const YamlNode& node, const ParamSpec& spec, const std::string& key,
                                           FindingSink& sink);

@@ -223,6 +223,24 @@ api::Validation make_validation(std::string_view text, const std::string& file, 
     return validation;
 }
 
+namespace {
+api::KindField make_kind_field(const ParamSpec& spec) {
+    api::KindField field;
+    field.name = spec.name;
+    field.type = to_string(spec.type);
+    field.unit = spec.unit;
+    field.default_text = spec.default_text;
+    field.help = spec.help;
+    field.required = spec.required;
+    if (spec.minimum < spec.maximum) {
+        field.minimum = spec.minimum;
+        field.maximum = spec.maximum;
+    }
+    field.choices.assign(spec.choices.begin(), spec.choices.end());
+    return field;
+}
+}  // namespace
+
 api::Kinds make_kinds() {
     api::Kinds kinds;
     const auto add = [&](const char* category, std::string_view name, std::string_view summary,
@@ -231,9 +249,11 @@ api::Kinds make_kinds() {
         kind.category = category;
         kind.name = name;
         kind.summary = summary;
-        for (const ParamSpec& param : params)
-            kind.params.push_back({std::string(param.name), std::string(to_string(param.type)), std::string(param.unit),
-                                   std::string(param.default_text), std::string(param.help), param.required});
+        for (const ParamSpec& param : params) {
+            api::KindDoc::Param& taken = kind.params.emplace_back(make_kind_field(param));
+            for (const ParamSpec& each : param.fields)
+                taken.fields.push_back(make_kind_field(each));
+        }
     };
     for (const auto* kind : checks::kinds())
         add("check", kind->name, kind->summary, kind->params);

@@ -106,9 +106,10 @@ OperationDoc full_operation() {
 }
 
 Kinds full_kinds() {
-    KindDoc::Param percentile{"percentile", "number", "percent", "99", "which percentile", true};
+    const KindField percentile{"percentile", "number", "percent", "99", "which percentile", true, 1, 100};
+    const KindField name{"reduce", "text", "", "none", "how", false, {}, {}, {"none", "argmax"}};
     return Kinds{
-        {KindDoc{"check", "latency", "how fast", {percentile, KindDoc::Param{"max", "duration", "", "", "", false}}},
+        {KindDoc{"check", "latency", "how fast", {{percentile, {}}, {{"output", "object", "", "", ""}, {name}}}},
          KindDoc{"switch", "files", "links", {}}}};
 }
 
