@@ -14,6 +14,7 @@
 #include "supervisor/sys/files.hpp"
 #include "supervisor/sys/http.hpp"
 #include "supervisor/sys/loop.hpp"
+#include "supervisor/sys/podman.hpp"
 
 namespace modelguard::checks {
 
@@ -27,6 +28,7 @@ struct CheckContext {
     core::JudgePurpose purpose{core::JudgePurpose::trial};
     const std::string* baseline{nullptr};         ///< this check's `measurement` on the LKG, or nullptr
     Usec ready_within{std::chrono::seconds(60)};  ///< until then loading, missing and unreachable are neutral
+    std::string podman_socket{sys::kPodmanSocket};
     /// argv, user and timeout of the device's command `name`; not_found where the device lists none.
     struct Command {
         std::vector<std::string> argv;

@@ -43,12 +43,24 @@ constexpr ParamSpec kMetricsKeys[] = {
      .type = ParamType::text,
      .help = "File that the metrics are written to for a textfile collector, as in /run/metrics/modelguard.prom."},
 };
+constexpr ParamSpec kPodmanKeys[] = {
+    {.name = "socket",
+     .type = ParamType::text,
+     .default_text = "/run/podman/podman.sock",
+     .help = "podman's API; root's socket is root in disguise."},
+};
 constexpr ParamSpec kTopKeys[] = {
     {.name = "units", .type = ParamType::text_list, .help = "Units that manifests may name besides their model's own."},
     {.name = "addresses",
      .type = ParamType::text_list,
      .help = "Hosts or host:port beyond loopback that manifests may name."},
-    {.name = "images", .type = ParamType::text_list, .help = "Container images that manifests may name."},
+    {.name = "containers",
+     .type = ParamType::text_list,
+     .help = "Containers that manifests may name besides their model's own."},
+    {.name = "images",
+     .type = ParamType::text_list,
+     .help = "Images, without their tags, that versions may be served from besides their model's own."},
+    {.name = "podman", .type = ParamType::object, .help = "Where podman is asked.", .fields = kPodmanKeys},
     {.name = "limits", .type = ParamType::object, .help = "Limits of this device.", .fields = kLimitKeys},
     {.name = "store", .type = ParamType::object, .help = "How versions are kept.", .fields = kStoreKeys},
     {.name = "metrics", .type = ParamType::object, .help = "Metrics besides the API's.", .fields = kMetricsKeys},
@@ -163,6 +175,8 @@ std::optional<DeviceConfig> parse_device_config(std::string_view text, const std
     read_commands(*top, device, sink);
     if (has_param(params, "units")) device.units = text_list_param(params, "units");
     if (has_param(params, "addresses")) device.addresses = text_list_param(params, "addresses");
+    if (has_param(params, "containers")) device.containers = text_list_param(params, "containers");
+    if (has_param(params, "podman")) device.podman_socket = text_param(object_param(params, "podman"), "socket");
     if (has_param(params, "images")) device.images = text_list_param(params, "images");
     if (has_param(params, "limits")) read_limits(object_param(params, "limits"), device, sink);
     if (has_param(params, "store")) read_store(object_param(params, "store"), device, sink);

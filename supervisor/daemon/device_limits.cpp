@@ -114,6 +114,28 @@ std::string refuse_unit(std::string_view unit, std::string_view model, const Dev
            " or a unit listed under `units:` in modelguard.yaml" + did_you_mean(unit, known);
 }
 
+std::string refuse_container(std::string_view container, std::string_view model, const DeviceConfig& device) {
+    if (container == model || std::ranges::find(device.containers, container) != device.containers.end()) return {};
+    std::vector<std::string_view> known(device.containers.begin(), device.containers.end());
+    known.push_back(model);
+    return "this device does not allow the container " + in_quotes(container) + "; expected " + std::string(model) +
+           " or a container listed under `containers:` in modelguard.yaml" + did_you_mean(container, known);
+}
+
+std::string refuse_image(std::string_view reference, std::string_view model, const DeviceConfig& device) {
+    std::string_view repository = reference.substr(0, reference.find('@'));
+    // A colon before the last slash is a registry's port.
+    if (const auto colon = repository.rfind(':');
+        colon != std::string_view::npos && repository.find('/', colon) == std::string_view::npos)
+        repository = repository.substr(0, colon);
+    const std::string own = "localhost/modelguard/" + std::string(model);
+    if (repository == own || std::ranges::find(device.images, repository) != device.images.end()) return {};
+    std::vector<std::string_view> known(device.images.begin(), device.images.end());
+    known.push_back(own);
+    return "this device does not allow the image " + in_quotes(reference) + "; expected " + own +
+           " or an image listed, without its tag, under `images:` in modelguard.yaml" + did_you_mean(repository, known);
+}
+
 std::string refuse_command(std::string_view name, const DeviceConfig& device) {
     if (device.commands.contains(name)) return {};
     std::vector<std::string_view> known;

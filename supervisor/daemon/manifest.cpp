@@ -243,8 +243,8 @@ void ManifestReader::refuse(int line, const std::string& key, const std::string&
     if (!why.empty()) sink_.error(line, key, why);
 }
 
-// A parameter called `unit` names a unit, one called `run` a command, and `url` and `address` what they say, whichever
-// kind takes it.
+// A parameter called `unit` names a unit, `container` a container, one called `run` a command, and `url` and `address`
+// what they say, whichever kind takes it.
 void ManifestReader::refuse_names(const ParamMap& params, const std::string& prefix) {
     const auto text = [&](std::string_view name) -> const std::string* {
         const auto it = params.find(name);
@@ -252,6 +252,9 @@ void ManifestReader::refuse_names(const ParamMap& params, const std::string& pre
     };
     if (const auto* unit = text("unit"); unit != nullptr && !manifest_.model.empty())
         refuse(line_of(params, "unit"), prefix + ".unit", refuse_unit(*unit, manifest_.model, device_));
+    if (const auto* container = text("container"); container != nullptr && !manifest_.model.empty())
+        refuse(line_of(params, "container"), prefix + ".container",
+               refuse_container(*container, manifest_.model, device_));
     if (const auto* run = text("run")) refuse(line_of(params, "run"), prefix + ".run", refuse_command(*run, device_));
     if (const auto* url = text("url")) refuse(line_of(params, "url"), prefix + ".url", refuse_url(*url, device_));
     if (const auto* address = text("address"))

@@ -62,7 +62,9 @@ struct DeviceConfig {
     std::map<std::string, Command, std::less<>> commands;
     std::vector<std::string> units;
     std::vector<std::string> addresses;  ///< "127.0.0.1:8080" patterns beyond loopback
-    std::vector<std::string> images;
+    std::vector<std::string> containers;
+    std::vector<std::string> images;  ///< repositories, "registry.example/digits"
+    std::string podman_socket{sys::kPodmanSocket};
     std::uint64_t max_bundle_bytes{64ull << 30};
     std::string metrics_textfile;             ///< where the metrics are written besides; empty: nowhere
     Usec scrub_period{std::chrono::days(7)};  ///< each known-good version is read again about once in it; 0: never

@@ -115,6 +115,7 @@ std::optional<JudgingSpec> Runner::judging_spec(const std::string& model, const 
                       manifest->protocol.get()};
     context.version_dir = parts_.versions.places().version_dir(model, version_id);
     context.ready_within = manifest->ready_within;
+    context.podman_socket = parts_.device.podman_socket;
     context.command = [this](std::string_view name) -> Result<checks::CheckContext::Command> {
         const auto found = parts_.device.commands.find(name);
         if (found == parts_.device.commands.end())

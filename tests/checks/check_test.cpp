@@ -34,7 +34,7 @@ TEST(CheckKinds, each_is_found_by_its_name_and_describes_itself) {
         expect_usable(kind->params, kind->name);
     }
     EXPECT_EQ(names, (std::set<std::string_view>{"ready", "accuracy", "latency", "exec", "http", "tcp", "dns", "files",
-                                                 "resource", "metrics"}));
+                                                 "resource", "metrics", "systemd_unit", "container"}));
     EXPECT_EQ(find_kind("readyy"), nullptr);
 }
 

@@ -23,6 +23,8 @@ units: [shared-server.service]
 addresses: ["192.0.2.7:9000", models.lan]
 images: [registry.example/digits]
 limits: {max_bundle: 10GiB}
+containers: [shared-server]
+podman: {socket: /run/user/990/podman/podman.sock}
 )";
 
 TEST(DeviceConfigFile, everything_in_it_is_read) {
@@ -40,6 +42,8 @@ TEST(DeviceConfigFile, everything_in_it_is_read) {
     EXPECT_EQ(device->units, std::vector<std::string>{"shared-server.service"});
     EXPECT_EQ(device->addresses, (std::vector<std::string>{"192.0.2.7:9000", "models.lan"}));
     EXPECT_EQ(device->images, std::vector<std::string>{"registry.example/digits"});
+    EXPECT_EQ(device->containers, std::vector<std::string>{"shared-server"});
+    EXPECT_EQ(device->podman_socket, "/run/user/990/podman/podman.sock");
     EXPECT_EQ(device->max_bundle_bytes, 10ull << 30);
 }
 

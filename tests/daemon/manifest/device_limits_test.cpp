@@ -51,6 +51,28 @@ TEST(DeviceLimits, listed_address_is_allowed_with_its_port_or_all_of_a_host) {
     EXPECT_NE(refuse_endpoint("http://evil.models.lan:1", device), "");
 }
 
+TEST(DeviceLimits, own_container_and_listed_containers_are_allowed) {
+    DeviceConfig device;
+    device.containers = {"shared-server"};
+
+    EXPECT_EQ(refuse_container("digits", "digits", device), "");
+    EXPECT_EQ(refuse_container("shared-server", "digits", device), "");
+    EXPECT_NE(refuse_container("faces", "digits", device).find("`containers:`"), std::string::npos);
+}
+
+TEST(DeviceLimits, own_image_and_listed_images_are_allowed_with_any_tag_or_digest) {
+    DeviceConfig device;
+    device.images = {"registry.example:5000/digits"};
+
+    for (const char* reference :
+         {"localhost/modelguard/digits", "localhost/modelguard/digits:4", "registry.example:5000/digits",
+          "registry.example:5000/digits:4", "registry.example:5000/digits:4@sha256:00"})
+        EXPECT_EQ(refuse_image(reference, "digits", device), "") << reference;
+    for (const char* reference : {"localhost/modelguard/faces:4", "registry.example/digits", "digits:4",
+                                  "registry.example:5000", "registry.example:5000/digits/more:4", ""})
+        EXPECT_NE(refuse_image(reference, "digits", device).find("`images:`"), std::string::npos) << reference;
+}
+
 TEST(DeviceLimits, own_unit_and_listed_units_are_allowed) {
     const DeviceConfig device = example_device();
 
