@@ -14,6 +14,7 @@
 #include "supervisor/sys/files.hpp"
 #include "supervisor/sys/http.hpp"
 #include "supervisor/sys/loop.hpp"
+#include "supervisor/sys/podman.hpp"
 
 namespace modelguard::rollback {
 
@@ -30,6 +31,8 @@ struct ServiceContext {
         Usec timeout;
     };
     std::function<Result<Command>(std::string_view name)> command;  ///< the device's commands
+    std::string podman_socket{sys::kPodmanSocket};
+    std::function<std::string(std::string_view reference)> refuse_image;  ///< why the device does not allow an image
     std::vector<std::string>
         environment;  ///< for commands: MODELGUARD_MODEL, MODELGUARD_VERSION, MODELGUARD_VERSION_DIR
     Usec timeout{std::chrono::seconds(60)};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "supervisor/daemon/active.hpp"
+#include "supervisor/daemon/device_limits.hpp"
 #include "supervisor/sys/clock.hpp"
 #include "supervisor/sys/files.hpp"
 
@@ -229,6 +230,10 @@ rollback::ServiceContext Runner::service_context(const std::string& model, const
                                      .endpoint = manifest.endpoint};
     context.model_dir = parts_.versions.places().model_dir(model);
     context.timeout = manifest.ready_within;
+    context.podman_socket = parts_.device.podman_socket;
+    context.refuse_image = [this, model](std::string_view reference) {
+        return refuse_image(reference, model, parts_.device);
+    };
     context.command = [this](std::string_view name) -> Result<rollback::ServiceContext::Command> {
         const auto found = parts_.device.commands.find(name);
         if (found == parts_.device.commands.end())

@@ -138,6 +138,7 @@ EasyHandle HttpClient::Impl::take_handle() {
 void HttpClient::Impl::begin(Transfer::Impl& exchange) {
     exchange.client = this;
     exchange.fault = fault_of(exchange.request);
+    if (exchange.fault.empty()) exchange.fault = exchange.open_body_file();
     if (exchange.fault.empty()) {
         exchange.easy = take_handle();
         exchange.prepare();

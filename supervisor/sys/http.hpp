@@ -2,6 +2,7 @@
 // The daemon's HTTP client: libcurl's multi interface on the event loop. Connections are kept and reused.
 // Not for serving, and not for the network at large: callers name loopback endpoints or unix sockets.
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@ struct HttpRequest {
     std::string url;
     std::vector<std::string> headers;        ///< "Name: value"
     std::string body;                        ///< sent where not empty or method is POST
+    std::filesystem::path body_file;         ///< sent instead of `body`, read as it goes out; needs method POST
     std::string unix_socket;                 ///< path; empty: TCP
     Usec timeout{std::chrono::seconds(10)};  ///< whole exchange
     std::size_t max_body{16u << 20};         ///< more than this is an error (malformed_reply), the rest is not read
@@ -56,7 +58,7 @@ class HttpClient {
 
     /// Starts the exchange; the callback comes exactly once, later, from the loop. Any HTTP status is a reply.
     /// Errors: unavailable (refused, reset, no route), timed_out, malformed_reply (not HTTP, too large), invalid_config
-    /// (a URL or header that cannot be sent), internal.
+    /// (a URL, header or file that cannot be sent), internal.
     Transfer send(HttpRequest request, std::function<void(Result<HttpReply>)> done);
 
     struct Impl;

@@ -1,6 +1,11 @@
 #include "supervisor/sys/http_exchange.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 namespace modelguard::sys {
 
@@ -26,6 +31,20 @@ std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* self) {
     }
     exchange.reply.body.append(bytes, count);
     return count;
+}
+
+/// At most 64 KiB at a time, from the page cache as a rule: what is sent was written or hashed just before.
+std::size_t on_read(char* bytes, std::size_t, std::size_t size, void* self) {
+    const auto& exchange = *static_cast<Transfer::Impl*>(self);
+    for (;;) {
+        const ssize_t count = ::read(exchange.body_file.get(), bytes, size);
+        if (count >= 0) return static_cast<std::size_t>(count);
+        if (errno != EINTR) return CURL_READFUNC_ABORT;
+    }
+}
+int on_seek(void* self, curl_off_t offset, int origin) {
+    const auto& exchange = *static_cast<Transfer::Impl*>(self);
+    return ::lseek(exchange.body_file.get(), offset, origin) < 0 ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
 }
 
 std::size_t on_header(char*, std::size_t, std::size_t count, void* self) {
@@ -64,7 +83,16 @@ EasyHandle make_easy_handle() {
     curl_easy_setopt(handle, CURLOPT_USERAGENT, "modelguard/" MODELGUARD_VERSION);
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &on_body);
     curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &on_header);
+    curl_easy_setopt(handle, CURLOPT_READFUNCTION, &on_read);
+    curl_easy_setopt(handle, CURLOPT_SEEKFUNCTION, &on_seek);
     return easy;
+}
+
+std::string Transfer::Impl::open_body_file() {
+    if (request.body_file.empty()) return {};
+    body_file = Fd(::open(request.body_file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!body_file) return errno_error("open '" + request.body_file.string() + "' to send it", errno).what;
+    return {};
 }
 
 void Transfer::Impl::prepare_method() {
@@ -74,9 +102,13 @@ void Transfer::Impl::prepare_method() {
     curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == "HEAD" ? 1L : 0L);
     if (with_body) {
+        struct stat file{};
+        if (body_file) ::fstat(body_file.get(), &file);
+        const auto size =
+            body_file ? static_cast<curl_off_t>(file.st_size) : static_cast<curl_off_t>(request.body.size());
         curl_easy_setopt(handle, CURLOPT_POST, 1L);
-        curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-        curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.c_str());
+        curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, size);
+        curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body_file ? nullptr : request.body.c_str());
     }
     const bool is_implied = request.method == "HEAD" || request.method == (with_body ? "POST" : "GET");
     curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, is_implied ? nullptr : request.method.c_str());
@@ -100,6 +132,8 @@ void Transfer::Impl::prepare() {
     curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
     curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, request.fresh_connection ? 1L : 0L);
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, this);
+    curl_easy_setopt(handle, CURLOPT_READDATA, this);
+    curl_easy_setopt(handle, CURLOPT_SEEKDATA, this);
     curl_easy_setopt(handle, CURLOPT_HEADERDATA, this);
     curl_easy_setopt(handle, CURLOPT_PRIVATE, this);
     curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, message);

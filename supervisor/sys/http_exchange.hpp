@@ -24,6 +24,7 @@ struct Transfer::Impl {
     HttpRequest request;
     std::function<void(Result<HttpReply>)> done;
     HeaderList headers;
+    Fd body_file;
     EasyHandle easy;
     HttpReply reply;
     std::size_t header_bytes{0};
@@ -39,6 +40,8 @@ struct Transfer::Impl {
     Impl& operator=(const Impl&) = delete;
     ~Impl();
 
+    /// Opens request.body_file, if there is one; why not, or empty.
+    std::string open_body_file();
     /// Sets everything in `easy` that differs between exchanges.
     void prepare();
     /// What came out, once `code` (or `fault`, or `is_late`) says that it is over.

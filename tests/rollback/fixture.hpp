@@ -23,6 +23,8 @@ struct RollbackTest : ::testing::Test {
     Digest v2{"sha256:" + std::string(64, '2')};
     std::string endpoint;
     std::map<std::string, ServiceContext::Command, std::less<>> commands;
+    std::string podman_socket;
+    std::function<std::string(std::string_view)> refuse_image;
     std::vector<std::string> environment;
     Usec timeout{std::chrono::seconds(10)};
 
@@ -44,6 +46,8 @@ struct RollbackTest : ::testing::Test {
                         return fail(ErrorKind::not_found, "no command '" + std::string(name) + "' here");
                     return it->second;
                 },
+                .podman_socket = podman_socket,
+                .refuse_image = refuse_image,
                 .environment = environment,
                 .timeout = timeout};
     }
@@ -72,11 +76,12 @@ struct RollbackTest : ::testing::Test {
         return *outcome;
     }
 
-    Outcome run_switch(const Digest& to, const ThenKind* then = nullptr, ParamMap then_params = {}) {
+    Outcome run_switch(const Digest& to, const ThenKind* then = nullptr, ParamMap then_params = {},
+                       std::string_view kind = "files") {
         std::optional<Outcome> outcome;
         const SwitchRequest request{
             .service = service(), .from = {}, .to = to, .then = then, .then_params = std::move(then_params)};
-        std::unique_ptr<Running> running = find_switch("files")->start(request, [&](Outcome o) {
+        std::unique_ptr<Running> running = find_switch(kind)->start(request, [&](Outcome o) {
             EXPECT_FALSE(outcome.has_value()) << "a second outcome";
             outcome = std::move(o);
             running.reset();

@@ -277,6 +277,27 @@ TEST_F(HttpTest, proxy_of_the_environment_is_ignored) {
     ::unsetenv("http_proxy");
 }
 
+TEST_F(HttpTest, post_sends_a_file_without_reading_it_whole_and_says_where_there_is_none) {
+    TinyServer server(*loop, [](const std::string&) { return Answer{.bytes = ok_reply("{}")}; });
+    const TempDir dir;
+    std::string content(300'000, 'x');
+    content += "end";
+    ASSERT_TRUE(write_file_atomic(dir / "image.tar", content, 0600).has_value());
+
+    const auto reply = exchange({.method = "POST",
+                                 .url = server.url("/load"),
+                                 .headers = {"Content-Type: application/x-tar"},
+                                 .body_file = dir / "image.tar"});
+
+    ASSERT_TRUE(reply.has_value()) << reply.error().what;
+    EXPECT_NE(server.requests().front().find("Content-Length: 300003\r\n"), std::string::npos);
+    EXPECT_TRUE(server.requests().front().ends_with("\r\n\r\n" + content));
+    const auto none = exchange({.method = "POST", .url = server.url("/load"), .body_file = dir / "nothing"});
+    ASSERT_FALSE(none.has_value());
+    EXPECT_EQ(none.error().kind, ErrorKind::invalid_config);
+    EXPECT_NE(none.error().what.find("nothing"), std::string::npos) << none.error().what;
+}
+
 TEST_F(HttpTest, unix_socket_is_reached) {
     const TempDir dir;
     TinyServer server(*loop, (dir / "api.sock").native(),

@@ -38,7 +38,7 @@ const Wrong kWrongs[] = {
      "version", "found the quoted text '4'; expected a map"},
     {"label_as_list", "label: \"4\"", "label: [4]", 3, "version.label", "found a list; expected text"},
     {"unknown_switch", "switch: files", "switch: file", 5, "serve.switch",
-     "found 'file'; expected files; did you mean 'files'?"},
+     "found 'file'; expected files or container; did you mean 'files'?"},
     {"unknown_then", "systemd: {unit", "sytemd: {unit", 6, "serve.then.sytemd", "did you mean 'systemd'?"},
     {"two_thens", "restart}}", "restart}, oip_repository: {}}", 6, "serve.then",
      "found a map of 2 keys; expected one of"},

@@ -1,0 +1,217 @@
+// Switch `container`: the version is an image in podman's local storage, found by the digest in its image.json, and
+// the tag localhost/modelguard/MODEL:current is the switch. The model's unit runs that tag. Each version that was
+// served keeps a tag of its own (its directory's name), so that pruning leaves the image and the way back needs no
+// network. The link `current` moves too, after the tag: recovery and checks read it.
+// Source: podman's libpod API 4.0: images/{name}/json, tag, untag, load, DELETE images/{name}.
+
+#include <algorithm>
+#include <system_error>
+
+#include "rollback/current_link.hpp"
+#include "rollback/lists.hpp"
+#include "rollback/outcome.hpp"
+#include "supervisor/base/text.hpp"
+#include "supervisor/sys/podman.hpp"
+
+namespace modelguard::rollback {
+
+namespace {
+constexpr std::string_view kCurrentTag = "current";
+constexpr std::string_view kKeptPrefix = "sha256-";
+constexpr const char* kImageArchive = "image.tar";
+constexpr Usec kAnswerTimeout = std::chrono::seconds(60);  // podman waits for its locks; a tag itself takes 10 ms
+constexpr Usec kLoadTimeout = std::chrono::minutes(30);    // 10 GiB at the pace of an SD card
+
+class ContainerSwitch final : public Running {
+  public:
+    ContainerSwitch(const SwitchRequest& request, std::function<void(Outcome)> done)
+        : request_(request),
+          delivery_(request.service.loop, std::move(done)),
+          repository_("localhost/modelguard/" + request.service.model),
+          version_dir_(request.service.model_dir / "versions" / request.to.dir_name()) {
+        if (request_.to.empty())
+            clear();
+        else if (read_image_file())
+            look_at_kept();
+    }
+
+  private:
+    using Next = std::function<void(const sys::HttpReply&)>;
+
+    void fail(const std::string& why) { delivery_.deliver(failed_outcome(one_line(why, 600))); }
+    void refuse(const std::string& why) { delivery_.deliver(refused_outcome(one_line(why, 600))); }
+
+    /// The answer goes to `next`, whatever its status; no answer is a failure.
+    void ask(std::string method, const std::string& path, Next next) {
+        send(sys::podman_request(request_.service.podman_socket, std::move(method), path), kAnswerTimeout,
+             std::move(next));
+    }
+    void send(sys::HttpRequest request, Usec timeout, Next next) {
+        request.timeout = timeout;
+        transfer_ = request_.service.http.send(
+            std::move(request), [this, next = std::move(next)](const Result<sys::HttpReply>& reply) {
+                if (!reply)
+                    return fail("podman does not answer at " + request_.service.podman_socket + ": " +
+                                reply.error().what + "; see systemctl status podman.socket");
+                next(*reply);
+            });
+    }
+    std::string image_path(std::string_view name) const { return "/images/" + std::string(name); }
+    std::string tag_of(std::string_view tag) const { return repository_ + ":" + std::string(tag); }
+    std::string kept_tag() const { return request_.to.dir_name(); }
+
+    /// False where it ended here: what the version says of itself is its own fault.
+    bool read_image_file() {
+        const auto file = sys::read_image_file(version_dir_);
+        if (!file && file.error().kind != ErrorKind::invalid_config) {
+            fail(file.error().what);
+        } else if (!file) {
+            refuse(file.error().what);
+        } else if (!*file) {
+            refuse(
+                "the version has no image.json, which the switch container reads; add {\"reference\": …, "
+                "\"digest\": …} to the bundle, or use the switch files");
+        } else {
+            image_ = **file;
+            const std::string refusal =
+                request_.service.refuse_image ? request_.service.refuse_image(image_.reference) : std::string();
+            if (!refusal.empty()) fail("image.json: " + refusal);
+            return refusal.empty();
+        }
+        return false;
+    }
+
+    // The way back is this and the tag: nothing else is asked for an image that was served before.
+    void look_at_kept() {
+        ask("GET", image_path(tag_of(kept_tag())) + "/json", [this](const sys::HttpReply& reply) {
+            if (reply.status == 200)
+                if (const auto images = sys::parse_images(reply.body); images && images->front().is(image_.digest))
+                    return tag(images->front().id, kCurrentTag, [this] { finish_switch(); });
+            list();
+        });
+    }
+
+    void list() {
+        ask("GET", "/images/json", [this](const sys::HttpReply& reply) {
+            if (reply.status != 200) return fail("podman images: " + sys::podman_error(reply));
+            const auto images = sys::parse_images(reply.body);
+            if (!images) return fail(images.error().what);
+            find_obsolete(*images);
+            const auto found =
+                std::ranges::find_if(*images, [this](const sys::LocalImage& image) { return image.is(image_.digest); });
+            // Its own tag comes before others go: theirs may be the only ones that it has.
+            if (found != images->end())
+                return tag(found->id, kept_tag(), [this, id = found->id] {
+                    remove_obsolete([this, id] { tag(id, kCurrentTag, [this] { finish_switch(); }); });
+                });
+            if (is_loaded_)
+                return refuse("image.tar of the version does not hold " + image_.digest +
+                              ", which its image.json names; make the bundle anew");
+            remove_obsolete([this] { load(); });
+        });
+    }
+
+    /// Versions that are gone from the store keep no image.
+    void find_obsolete(const std::vector<sys::LocalImage>& images) {
+        obsolete_.clear();
+        for (const sys::LocalImage& image : images)
+            for (const std::string& tag : image.tags) {
+                if (!tag.starts_with(tag_of(kKeptPrefix))) continue;
+                std::error_code error;
+                const auto version = tag.substr(repository_.size() + 1);
+                const bool is_there = std::filesystem::exists(request_.service.model_dir / "versions" / version, error);
+                if (!is_there && !error) obsolete_.push_back(tag);
+            }
+    }
+
+    // Before a new image is loaded, for the space. One that a container still uses stays until the next time.
+    void remove_obsolete(std::function<void()> next) {
+        if (obsolete_.empty()) return next();
+        const std::string tag = std::move(obsolete_.back());
+        obsolete_.pop_back();
+        ask("DELETE", image_path(tag),
+            [this, next = std::move(next)](const sys::HttpReply&) { remove_obsolete(next); });
+    }
+
+    void load() {
+        const sys::Path archive = version_dir_ / kImageArchive;
+        std::error_code error;
+        if (!std::filesystem::is_regular_file(archive, error)) {
+            const std::string name = image_.reference.substr(0, image_.reference.find('@'));
+            return fail("the image " + image_.reference + " with the digest " + image_.digest +
+                        " is not in podman's storage and not in the bundle (image.tar); nothing is pulled: run 'podman "
+                        "pull " +
+                        name + "' and deploy again, or put the output of 'podman save " + name +
+                        "' into the bundle as image.tar, with the image's id as digest");
+        }
+        is_loaded_ = true;
+        sys::HttpRequest request = sys::podman_request(request_.service.podman_socket, "POST", "/images/load");
+        request.headers = {"Content-Type: application/x-tar"};
+        request.body_file = archive;
+        send(std::move(request), kLoadTimeout, [this](const sys::HttpReply& reply) {
+            // No space, or no archive: podman's 500 does not tell them apart, so the version is not blamed.
+            if (reply.status != 200) return fail("podman load of the version's image.tar: " + sys::podman_error(reply));
+            list();
+        });
+    }
+
+    void tag(const std::string& id, std::string_view name, std::function<void()> next) {
+        ask("POST",
+            image_path(id) + "/tag?repo=" + sys::podman_escaped(repository_) + "&tag=" + sys::podman_escaped(name),
+            [this, name = std::string(name), next = std::move(next)](const sys::HttpReply& reply) {
+                if (reply.status != 201) return fail("podman tag " + tag_of(name) + ": " + sys::podman_error(reply));
+                next();
+            });
+    }
+
+    /// No version: what the unit would start goes first.
+    void clear() {
+        ask("POST",
+            image_path(tag_of(kCurrentTag)) + "/untag?repo=" + sys::podman_escaped(repository_) + "&tag=current",
+            [this](const sys::HttpReply& reply) {
+                if (reply.status != 201 && reply.status != 404)
+                    return fail("podman untag " + tag_of(kCurrentTag) + ": " + sys::podman_error(reply));
+                finish_switch();
+            });
+    }
+
+    void finish_switch() {
+        const ServiceContext& service = request_.service;
+        if (const auto moved = with_context(move_link(service.model_dir, request_.to), "move the link"); !moved) {
+            Outcome outcome = failed_outcome(one_line(moved.error().what));
+            outcome.link_moved = is_linked(service.model_dir, request_.to);
+            return delivery_.deliver(std::move(outcome));
+        }
+        if (request_.then == nullptr) return finish(done_outcome());
+        then_ = request_.then->start(service, request_.then_params, ThenVerb::version_changed,
+                                     [this](Outcome outcome) { finish(std::move(outcome)); });
+    }
+
+    void finish(Outcome outcome) {
+        outcome.link_moved = true;
+        delivery_.deliver(std::move(outcome));
+    }
+
+    const SwitchRequest request_;
+    Delivery delivery_;
+    std::string repository_;
+    sys::Path version_dir_;
+    sys::ImageFile image_;
+    std::vector<std::string> obsolete_;
+    bool is_loaded_{false};
+    sys::Transfer transfer_;
+    std::unique_ptr<Running> then_;
+};
+}  // namespace
+
+constinit const SwitchKind switch_container{
+    .name = "container",
+    .summary = "podman's tag localhost/modelguard/MODEL:current names the version's image; the model's unit runs it",
+    .params = {},
+    .start = [](const SwitchRequest& request, std::function<void(Outcome)> done) -> std::unique_ptr<Running> {
+        return std::make_unique<ContainerSwitch>(request, std::move(done));
+    },
+    .current = read_current,
+};
+
+}  // namespace modelguard::rollback
