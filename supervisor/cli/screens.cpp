@@ -268,23 +268,6 @@ std::string key_text(const api::KindField& key, const std::string& prefix) {
 }
 }  // namespace
 
-namespace {
-/// "max (number, share 0-1, 0 to 1, required): help"; a text with its choices.
-std::string key_text(const api::KindField& key, const std::string& prefix) {
-    std::string line = prefix + printable(key.name) + " (" + printable(spaced(key.type));
-    if (!key.unit.empty()) line += ", " + printable(key.unit);
-    if (key.minimum && key.maximum) {
-        const std::string unit = key.type == "duration" ? "s" : "";
-        line += ", " + number_text(*key.minimum) + unit + " to " + number_text(*key.maximum) + unit;
-    }
-    for (std::size_t i = 0; i < key.choices.size(); ++i)
-        line += (i == 0 ? ": " : " | ") + printable(key.choices[i]);
-    if (key.required) line += ", required";
-    if (!key.default_text.empty()) line += ", default " + printable(key.default_text);
-    return wrapped(line + "): " + printable(key.help), 6);
-}
-}  // namespace
-
 std::string kinds_screen(const api::Kinds& kinds, const View& view) {
     std::string out, category;
     for (const auto& kind : kinds.kinds) {
