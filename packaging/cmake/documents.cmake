@@ -16,6 +16,7 @@ add_custom_target(documents ALL
   DEPENDS ${documents}/modelguard-manifest.schema.json ${documents}/modelguard-checks.7 ${documents}/modelguard-model.5)
 
 install(FILES ${documents}/modelguard-manifest.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/modelguard)
+install(FILES packaging/openapi.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/modelguard)
 install(FILES packaging/man/modelguard.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${documents}/modelguard-model.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES ${documents}/modelguard-checks.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)

@@ -37,11 +37,52 @@ std::int64_t query_number(const HttpServerRequest& request, std::string_view nam
     return error == std::errc{} && end == text.data() + text.size() && number >= 0 ? number : otherwise;
 }
 
-bool is_read_path(const HttpServerRequest& request) {
-    return request.method == "GET" || (request.method == "POST" && request.path == "/v1/validate");
+HttpServerReply no_such_path(const HttpServerRequest& request) {
+    return problem_reply(404, ErrorKind::not_found, "no such path: " + request.method + " " + request.path);
 }
 
 }  // namespace
+
+/// What is answered, and by whom; a part in braces is anything. packaging/openapi.yaml describes each line.
+struct Service::Route {
+    std::string_view method, path;
+    enum Socket { both, control } socket;
+    HttpServerReply (Service::*answer)(const HttpServerRequest&, Responder&);  ///< nullptr: admit() takes a stream
+};
+
+const Service::Route* Service::find_route(const HttpServerRequest& request) {
+    static constexpr Route kRoutes[]{
+        {"GET", "/metrics", Route::both, &Service::metrics},
+        {"GET", "/v1/status", Route::both, &Service::status},
+        {"GET", "/v1/history", Route::both, &Service::history},
+        {"GET", "/v1/explain", Route::both, &Service::explain},
+        {"GET", "/v1/operations/{id}", Route::both, &Service::operation},
+        {"GET", "/v1/kinds", Route::both, &Service::kinds},
+        {"POST", "/v1/validate", Route::both, &Service::validate},
+        {"GET", "/v1/models/{model}/versions", Route::both, &Service::versions},
+        {"POST", "/v1/manifests", Route::control, &Service::apply},
+        {"DELETE", "/v1/models/{model}", Route::control, &Service::remove},
+        {"POST", "/v1/models/{model}/deploy", Route::control, nullptr},
+        {"POST", "/v1/models/{model}/rollback", Route::control, &Service::rollback},
+        {"POST", "/v1/models/{model}/check", Route::control, &Service::check},
+        {"POST", "/v1/models/{model}/pin", Route::control, &Service::pin},
+        {"POST", "/v1/models/{model}/unpin", Route::control, &Service::unpin},
+        {"POST", "/v1/models/{model}/unreject", Route::control, &Service::unreject},
+    };
+    const auto fits = [&](const Route& route) {
+        if (route.method != request.method) return false;
+        std::string_view rest = route.path.substr(1);
+        for (std::size_t i = 0; i < request.segments.size(); ++i) {
+            const auto end = std::min(rest.find('/'), rest.size());
+            const std::string_view part = rest.substr(0, end);
+            if (part.empty() || (!part.starts_with('{') && part != request.segments[i])) return false;
+            rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+        return rest.empty();
+    };
+    const auto* found = std::ranges::find_if(kRoutes, fits);
+    return found == std::end(kRoutes) ? nullptr : found;
+}
 
 Service::Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device)
     : loop_(loop), runner_(runner), versions_(versions), device_(device) {}
@@ -81,28 +122,27 @@ std::optional<HttpServerReply> Service::earlier_operation(const HttpServerReques
 HttpAdmission Service::admit(const HttpServerRequest& request) {
     if (request.method != "GET" && request.method != "POST" && request.method != "DELETE")
         return {nullptr, problem_reply(405, ErrorKind::unsupported, "only GET, POST and DELETE are answered here")};
-    if (is_read_path(request)) return {};
+    const Route* route = find_route(request);
+    if (route ? route->socket == Route::both : request.method == "GET") return {};
     if (!request.control)
         return {nullptr, problem_reply(403, ErrorKind::denied, "this socket only reads; changes go to control.sock")};
     if (on_change) on_change();
-    const auto& parts = request.segments;
-    const bool deploy = parts.size() == 4 && parts[0] == "v1" && parts[1] == "models" && parts[3] == "deploy";
-    if (request.method != "POST" || !deploy) return {};
-    if (auto refusal = unknown_model(parts[2])) return {nullptr, std::move(refusal)};
+    if (!route || route->answer) return {};
+    const std::string& model = request.segments[2];
+    if (auto refusal = unknown_model(model)) return {nullptr, std::move(refusal)};
     if (auto earlier = earlier_operation(request)) return {nullptr, std::move(earlier)};
     if (uploads_ >= kUploadsAtOnce)
         return {nullptr, problem_reply(503, ErrorKind::unavailable,
                                        "two bundles are being imported already; try again in a moment")};
     if (hold_space)
-        if (auto held = hold_space(parts[2], request.content_length.value_or(0)); !held) {
+        if (auto held = hold_space(model, request.content_length.value_or(0)); !held) {
             const bool full = held.error().sys_errno == ENOSPC;
             return {nullptr, error_reply(with_context(std::move(held), std::string(full ? "no space: " : "") +
                                                                            "nothing new is taken while what is kept "
                                                                            "free for the way back cannot be set aside")
                                              .error())};
         }
-    const std::string model = parts[2];
-    auto import = [this, request, model](Result<store::VersionInfo> imported) -> HttpServerReply {
+    auto import = [this, request, model = model](Result<store::VersionInfo> imported) -> HttpServerReply {
         if (!imported) {
             Error error = with_context(std::move(imported), "import of the bundle").error();
             if (error.sys_errno == ENOSPC && uploads_ == 1 && runner_.collect_garbage(0) > 0)
@@ -127,7 +167,7 @@ HttpAdmission Service::admit(const HttpServerRequest& request) {
 }
 
 /// Not under /v1/: this is the path that every collector asks for.
-HttpServerReply Service::metrics(const HttpServerRequest& request) {
+HttpServerReply Service::metrics(const HttpServerRequest& request, Responder&) {
     const MetricsFormat format = metrics_format(request.accept);
     return {.status = 200,
             .content_type = std::string(content_type(format)),
@@ -136,38 +176,33 @@ HttpServerReply Service::metrics(const HttpServerRequest& request) {
 }
 
 void Service::handle(HttpServerRequest request, Responder responder) {
-    if (request.method == "GET" && request.path == "/metrics") return responder.reply(metrics(request));
-    if (request.segments.empty() || request.segments[0] != "v1")
-        return responder.reply(problem_reply(404, ErrorKind::not_found, "no such path; all paths begin with /v1/"));
+    const Route* route = find_route(request);
+    if (!route || !route->answer) return responder.reply(no_such_path(request));
     runner_.ensure_storage();
-    HttpServerReply reply = is_read_path(request) ? read(request, responder) : change(request);
+    HttpServerReply reply = (this->*route->answer)(request, responder);
     if (responder) responder.reply(std::move(reply));
 }
 
-HttpServerReply Service::read(const HttpServerRequest& request, Responder& responder) {
-    const auto& parts = request.segments;
-    const std::string& what = parts.size() > 1 ? parts[1] : parts[0];
-    if (what == "status" && parts.size() == 2) {
-        api::Status status = make_status(runner_, device_);
-        if (const std::string model = query_text(request, "model"); !model.empty()) {
-            if (auto unknown = unknown_model(model)) return std::move(*unknown);
-            std::erase_if(status.models, [&](const api::ModelStatus& m) { return m.model != model; });
-        }
-        return json_reply(status);
+HttpServerReply Service::status(const HttpServerRequest& request, Responder&) {
+    api::Status status = make_status(runner_, device_);
+    if (const std::string model = query_text(request, "model"); !model.empty()) {
+        if (auto unknown = unknown_model(model)) return std::move(*unknown);
+        std::erase_if(status.models, [&](const api::ModelStatus& m) { return m.model != model; });
     }
-    if (what == "history" && parts.size() == 2) return history(request, responder);
-    if (what == "explain" && parts.size() == 2) return explain(request);
-    if (what == "operations" && parts.size() == 3) return operation(request, responder);
-    if (what == "kinds" && parts.size() == 2) return json_reply(make_kinds());
-    if (what == "validate" && parts.size() == 2 && request.method == "POST") {
-        const std::string file = query_text(request, "file");
-        return json_reply(make_validation(request.body, file.empty() ? "manifest" : file, runner_.device()));
-    }
-    if (what == "models" && parts.size() == 4 && parts[3] == "versions") {
-        if (auto unknown = unknown_model(parts[2])) return std::move(*unknown);
-        return json_reply(make_versions(runner_, parts[2]));
-    }
-    return problem_reply(404, ErrorKind::not_found, "no such path: " + request.path);
+    return json_reply(status);
+}
+
+HttpServerReply Service::kinds(const HttpServerRequest&, Responder&) { return json_reply(make_kinds()); }
+
+HttpServerReply Service::validate(const HttpServerRequest& request, Responder&) {
+    const std::string file = query_text(request, "file");
+    return json_reply(make_validation(request.body, file.empty() ? "manifest" : file, runner_.device()));
+}
+
+HttpServerReply Service::versions(const HttpServerRequest& request, Responder&) {
+    const std::string& model = request.segments[2];
+    if (auto unknown = unknown_model(model)) return std::move(*unknown);
+    return json_reply(make_versions(runner_, model));
 }
 
 HttpServerReply Service::history(const HttpServerRequest& request, Responder& responder) {
@@ -210,7 +245,7 @@ HttpServerReply Service::operation(const HttpServerRequest& request, Responder& 
     return *make(true);
 }
 
-HttpServerReply Service::explain(const HttpServerRequest& request) {
+HttpServerReply Service::explain(const HttpServerRequest& request, Responder&) {
     std::string model = query_text(request, "model");
     if (model.empty() && runner_.state().models.size() == 1) model = runner_.state().models.begin()->first;
     if (model.empty()) return problem_reply(400, ErrorKind::invalid_config, "there are several models; say which one");
@@ -270,7 +305,7 @@ HttpServerReply Service::answer_operation(Result<store::Operation> operation) {
 }
 
 /// The manifest in the body; findings() of `POST /v1/validate` has all that is wrong with one, this the first.
-HttpServerReply Service::apply(const HttpServerRequest& request) {
+HttpServerReply Service::apply(const HttpServerRequest& request, Responder&) {
     if (auto earlier = earlier_operation(request)) return std::move(*earlier);
     std::string file = query_text(request, "file");
     if (file.empty()) file = "manifest";
@@ -295,7 +330,7 @@ HttpServerReply Service::apply(const HttpServerRequest& request) {
     return answer_operation(runner_.apply(std::move(*manifest), {.key = request.idempotency_key, .kind = "apply"}));
 }
 
-HttpServerReply Service::remove(const HttpServerRequest& request) {
+HttpServerReply Service::remove(const HttpServerRequest& request, Responder&) {
     const std::string& model = request.segments[2];
     if (auto earlier = earlier_operation(request)) return std::move(*earlier);
     if (auto unknown = unknown_model(model)) return std::move(*unknown);
@@ -305,52 +340,80 @@ HttpServerReply Service::remove(const HttpServerRequest& request) {
     return answer_operation(runner_.remove({.key = request.idempotency_key, .kind = "remove", .model = model}));
 }
 
-HttpServerReply Service::change(const HttpServerRequest& request) {
-    const auto& parts = request.segments;
-    if (request.method == "POST" && parts.size() == 2 && parts[1] == "manifests") return apply(request);
-    if (request.method == "DELETE" && parts.size() == 3 && parts[1] == "models") return remove(request);
-    if (request.method != "POST" || parts.size() != 4 || parts[1] != "models")
-        return problem_reply(404, ErrorKind::not_found, "no such path: " + request.method + " " + request.path);
-    const std::string& model = parts[2];
-    const std::string& verb = parts[3];
+/// A change of the model in the path: refused where there is none, answered as before where it was asked before.
+HttpServerReply Service::change(const HttpServerRequest& request,
+                                const std::function<HttpServerReply(store::Operation)>& carry_out) {
+    const std::string& model = request.segments[2];
     if (auto unknown = unknown_model(model)) return std::move(*unknown);
     if (auto earlier = earlier_operation(request)) return std::move(*earlier);
-    const auto audit = [&](const std::string& what) {
-        if (on_audit) on_audit(verb + " " + model + " " + what + "by uid " + std::to_string(request.peer.uid));
-    };
-    store::Operation operation{.key = request.idempotency_key, .kind = verb, .model = model};
-    if (verb == "rollback") {
+    return carry_out({.key = request.idempotency_key, .kind = request.segments[3], .model = model});
+}
+
+void Service::audit(const HttpServerRequest& request, const store::Operation& operation) {
+    if (on_audit)
+        on_audit(operation.kind + " " + operation.model + " " +
+                 (operation.version.empty() ? "" : operation.version.short_form() + " ") + "by uid " +
+                 std::to_string(request.peer.uid));
+}
+
+HttpServerReply Service::rollback(const HttpServerRequest& request, Responder&) {
+    return change(request, [&](store::Operation operation) {
         const auto body = api::rollback_body_from_json(request.body);
         if (!body) return problem_reply(400, ErrorKind::invalid_config, "request body: " + body.error().what);
-        core::RollbackRequested wanted{.model = model};
+        core::RollbackRequested wanted{.model = operation.model};
         if (!body->seen_current.empty()) wanted.seen_current = Digest{body->seen_current};
         if (!body->to.empty()) {
             const auto to = parse_digest(body->to);
             if (!to) return error_reply(to.error());
             wanted.to = operation.version = *to;
         }
-        audit(wanted.to.empty() ? "" : "to " + wanted.to.short_form() + " ");
+        audit(request, operation);
         return answer_operation(runner_.request(std::move(operation), [&](std::uint64_t seq) {
             wanted.seq = seq;
             return wanted;
         }));
-    }
-    if (verb == "check") return answer_operation(runner_.begin_check(std::move(operation)));
-    Digest version;
-    if (const std::string text = query_text(request, "version"); !text.empty()) {
-        const auto digest = parse_digest(text);
-        if (!digest) return error_reply(digest.error());
-        version = operation.version = *digest;
-    }
-    if (verb == "pin" || verb == "unpin" || verb == "unreject") {
-        audit("");
-        return answer_operation(runner_.request(std::move(operation), [&](std::uint64_t seq) -> core::Event {
-            if (verb == "pin") return core::PinRequested{model, version, seq};
-            if (verb == "unpin") return core::UnpinRequested{model, seq};
-            return core::UnrejectRequested{model, version, seq};
-        }));
-    }
-    return problem_reply(404, ErrorKind::not_found, "no such change: " + verb);
+    });
+}
+
+HttpServerReply Service::check(const HttpServerRequest& request, Responder&) {
+    return change(request, [&](store::Operation operation) {
+        return answer_operation(runner_.begin_check(std::move(operation)));
+    });
+}
+
+/// pin, unpin, unreject: of the version in the query, where there is one.
+template <class Make>
+HttpServerReply Service::change_version(const HttpServerRequest& request, Make event) {
+    return change(request, [&](store::Operation operation) {
+        if (const std::string text = query_text(request, "version"); !text.empty()) {
+            const auto digest = parse_digest(text);
+            if (!digest) return error_reply(digest.error());
+            operation.version = *digest;
+        }
+        audit(request, operation);
+        const std::string model = operation.model;
+        const core::VersionId version = operation.version;
+        return answer_operation(runner_.request(
+            std::move(operation), [&](std::uint64_t seq) -> core::Event { return event(model, version, seq); }));
+    });
+}
+
+HttpServerReply Service::pin(const HttpServerRequest& request, Responder&) {
+    return change_version(request, [](const std::string& model, const core::VersionId& version, std::uint64_t seq) {
+        return core::PinRequested{model, version, seq};
+    });
+}
+
+HttpServerReply Service::unpin(const HttpServerRequest& request, Responder&) {
+    return change_version(request, [](const std::string& model, const core::VersionId&, std::uint64_t seq) {
+        return core::UnpinRequested{model, seq};
+    });
+}
+
+HttpServerReply Service::unreject(const HttpServerRequest& request, Responder&) {
+    return change_version(request, [](const std::string& model, const core::VersionId& version, std::uint64_t seq) {
+        return core::UnrejectRequested{model, version, seq};
+    });
 }
 
 }  // namespace modelguard::daemon

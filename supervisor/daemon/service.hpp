@@ -40,14 +40,30 @@ class Service {
 
     HttpAdmission admit(const HttpServerRequest& request);
     void handle(HttpServerRequest request, Responder responder);
-    HttpServerReply read(const HttpServerRequest& request, Responder& responder);
-    HttpServerReply change(const HttpServerRequest& request);
-    HttpServerReply apply(const HttpServerRequest& request);
-    HttpServerReply remove(const HttpServerRequest& request);
+    struct Route;
+    static const Route* find_route(const HttpServerRequest& request);
+    // Of the routes.
+    HttpServerReply metrics(const HttpServerRequest& request, Responder&);
+    HttpServerReply status(const HttpServerRequest& request, Responder&);
     HttpServerReply history(const HttpServerRequest& request, Responder& responder);
+    HttpServerReply explain(const HttpServerRequest& request, Responder&);
     HttpServerReply operation(const HttpServerRequest& request, Responder& responder);
-    HttpServerReply explain(const HttpServerRequest& request);
-    HttpServerReply metrics(const HttpServerRequest& request);
+    HttpServerReply kinds(const HttpServerRequest& request, Responder&);
+    HttpServerReply validate(const HttpServerRequest& request, Responder&);
+    HttpServerReply versions(const HttpServerRequest& request, Responder&);
+    HttpServerReply apply(const HttpServerRequest& request, Responder&);
+    HttpServerReply remove(const HttpServerRequest& request, Responder&);
+    HttpServerReply rollback(const HttpServerRequest& request, Responder&);
+    HttpServerReply check(const HttpServerRequest& request, Responder&);
+    HttpServerReply pin(const HttpServerRequest& request, Responder&);
+    HttpServerReply unpin(const HttpServerRequest& request, Responder&);
+    HttpServerReply unreject(const HttpServerRequest& request, Responder&);
+
+    HttpServerReply change(const HttpServerRequest& request,
+                           const std::function<HttpServerReply(store::Operation)>& carry_out);
+    template <class Make>
+    HttpServerReply change_version(const HttpServerRequest& request, Make event);
+    void audit(const HttpServerRequest& request, const store::Operation& operation);
     HttpServerReply answer_operation(Result<store::Operation> operation);
     std::optional<HttpServerReply> earlier_operation(const HttpServerRequest& request);
     std::optional<HttpServerReply> unknown_model(const std::string& model) const;

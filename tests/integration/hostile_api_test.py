@@ -70,7 +70,7 @@ REQUESTS = {
     "method PATCH": ("control", b"PATCH /v1/models/digits HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", [405]),
     "method of 4 KiB": ("control", b"A" * 4096 + b" / HTTP/1.1\r\nHost: x\r\n\r\n", [400, 405]),
     "PUT": ("control", b"PUT /v1/models/digits/pin HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", [405]),
-    "DELETE": ("control", b"DELETE /v1/models/digits HTTP/1.1\r\nHost: x\r\n\r\n", [404, 405]),
+    "DELETE of what a file describes": ("control", b"DELETE /v1/models/digits HTTP/1.1\r\nHost: x\r\n\r\n", [409]),
     "escaped path out": ("api", get("/v1/models/..%2f..%2f..%2fetc/versions"), [404]),
     "path out": ("api", get("/v1/models/../../../../etc/passwd"), [404]),
     "path without /": ("api", get("v1/status"), [400, 404]),
