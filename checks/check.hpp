@@ -29,6 +29,7 @@ struct CheckContext {
     const std::string* baseline{nullptr};         ///< this check's `measurement` on the LKG, or nullptr
     Usec ready_within{std::chrono::seconds(60)};  ///< until then loading, missing and unreachable are neutral
     std::string podman_socket{sys::kPodmanSocket};
+    sys::Path key_file;  ///< holds what the model server wants as a bearer token; empty: nothing
     /// argv, user and timeout of the device's command `name`; not_found where the device lists none.
     struct Command {
         std::vector<std::string> argv;

@@ -26,9 +26,19 @@ constexpr int kGiveUpFactor = 10;
 constexpr Usec kShortestTimeout = seconds(1);
 constexpr Usec kLongestTimeout = seconds(60);
 constexpr Usec kTimeoutWithoutLimit = seconds(10);
+constexpr Usec kStreamTimeout = seconds(30);  // how many tokens come is the model's affair, so the limit does not tell
+
+constexpr std::array<std::string_view, 3> kMeasures{"total", "first_token", "per_token"};
+enum class Measure { total, first_token, per_token };  // in the order of kMeasures
 
 constexpr std::array kParams{
     kCanaryParam,
+    ParamSpec{.name = "of",
+              .default_text = "total",
+              .help =
+                  "What is measured of a request: all of it, or of a streamed answer the time to its first token, or "
+                  "the time per token after it.",
+              .choices = kMeasures},
     ParamSpec{.name = "percentile",
               .type = ParamType::number,
               .unit = "percent",
@@ -60,11 +70,25 @@ constexpr std::array kParams{
 
 struct LatencyParams {
     InferParams infer;
+    Measure of{Measure::total};
     double percentile{99};
     std::int64_t samples{200};
     std::optional<Usec> max;
     std::optional<double> max_ratio;
 };
+
+std::string_view name_of(Measure of) { return kMeasures[static_cast<std::size_t>(of)]; }
+
+/// What the check measures of an answered request; nullopt: the answer does not tell.
+std::optional<Usec> measure(Measure of, const Probe& probe) {
+    // What exceeded its time exceeds every part of it.
+    if (of == Measure::total || probe.timed_out) return probe.took;
+    const auto& streamed = probe.answer.streamed;
+    if (!streamed) return std::nullopt;
+    if (of == Measure::first_token) return streamed->first;
+    if (streamed->tokens < 2) return std::nullopt;
+    return (streamed->last - streamed->first) / (streamed->tokens - 1);
+}
 
 double to_ms(Usec value) { return std::chrono::duration<double, std::milli>(value).count(); }
 
@@ -84,7 +108,8 @@ std::optional<Usec> read_baseline(const std::string* measurement, const LatencyP
     if (!value.is_object() || !value.contains("percentile_usec") || !value["percentile_usec"].is_number_integer())
         return std::nullopt;
     if (value.value("inputs", nlohmann::json()) != inputs ||
-        value.value("percentile", nlohmann::json()) != params.percentile)
+        value.value("percentile", nlohmann::json()) != params.percentile ||
+        value.value("of", nlohmann::json(kMeasures[0])) != name_of(params.of))
         return std::nullopt;
     const auto usec = value["percentile_usec"].get<std::int64_t>();
     return usec > 0 ? std::optional(Usec{usec}) : std::nullopt;
@@ -109,6 +134,7 @@ class LatencyRun final : public InferRun {
   private:
     /// The larger limit counts: a request that has exceeded only one is still measured for the other.
     Usec timeout() const {
+        if (params_.of != Measure::total) return kStreamTimeout;
         if (!params_.max && !ratio_limit_) return kTimeoutWithoutLimit;
         const Usec limit = std::max(params_.max.value_or(Usec{0}), ratio_limit_.value_or(Usec{0}));
         return std::clamp<Usec>(limit * kGiveUpFactor, kShortestTimeout, std::max(kLongestTimeout, limit));
@@ -139,11 +165,19 @@ class LatencyRun final : public InferRun {
             warmed_up_ = probe.timed_out ? kWarmUp : warmed_up_ + 1;
             return next();
         }
-        took_usec_.push_back(probe.took.count());
+        const std::optional<Usec> took = measure(params_.of, probe);
+        if (!took)
+            return end(inconclusive(
+                "not_measured",
+                fmt::format("{}: {}", item_where(item),
+                            probe.answer.streamed ? "one token came; of: per_token needs two at least"
+                                                  : "the answer did not come as a stream; of: first_token and "
+                                                    "per_token need protocol: {openai: {stream: true}}")));
+        took_usec_.push_back(took->count());
         timeouts_ += probe.timed_out ? 1 : 0;
         hangs_in_a_row_ = probe.timed_out ? hangs_in_a_row_ + 1 : 0;
-        over_max_ += params_.max && (probe.timed_out || probe.took > *params_.max) ? 1 : 0;
-        over_ratio_ += ratio_limit_ && (probe.timed_out || probe.took > *ratio_limit_) ? 1 : 0;
+        over_max_ += params_.max && (probe.timed_out || *took > *params_.max) ? 1 : 0;
+        over_ratio_ += ratio_limit_ && (probe.timed_out || *took > *ratio_limit_) ? 1 : 0;
         if (over_max_ > allowed_ || over_ratio_ > allowed_) return conclude();
         // A hung model must not cost a timeout for each request that the percentile forgives.
         if (hangs_in_a_row_ >= kHangsInARow)
@@ -183,13 +217,18 @@ class LatencyRun final : public InferRun {
             count = fmt::format("the first {} of {} requests, stopped there", took_usec_.size(), params_.samples);
         const std::string joined =
             notes.empty() ? "nothing to compare with" : fmt::format("{}", fmt::join(notes, ", "));
-        return fmt::format("p{:g} {} on {} ({})", params_.percentile, format_ms(measured()), count, joined);
+        std::string what;
+        if (params_.of == Measure::first_token) what = " to the first token";
+        if (params_.of == Measure::per_token)
+            what = fmt::format(" per token ({:.1f} tokens/s)", 1000 / std::max(0.001, to_ms(measured())));
+        return fmt::format("p{:g} {}{} on {} ({})", params_.percentile, format_ms(measured()), what, count, joined);
     }
 
     void end(CheckOutcome outcome) {
         if (!took_usec_.empty()) {
             outcome.measured = to_ms(measured());
             outcome.measurement = nlohmann::json{
+                {"of", name_of(params_.of)},
                 {"percentile", params_.percentile},
                 {"percentile_usec", measured().count()},
                 {"samples", took_usec_.size()},
@@ -232,6 +271,8 @@ class Latency final : public Check {
 Result<std::unique_ptr<Check>> make(const ParamMap& params) {
     LatencyParams compiled;
     MG_TRY(compiled.infer, infer_params(params));
+    if (has_param(params, "of"))
+        compiled.of = static_cast<Measure>(std::ranges::find(kMeasures, text_param(params, "of")) - kMeasures.begin());
     if (has_param(params, "percentile")) compiled.percentile = number_param(params, "percentile");
     if (has_param(params, "samples")) compiled.samples = integer_param(params, "samples");
     if (has_param(params, "max")) compiled.max = duration_param(params, "max");

@@ -59,7 +59,7 @@ class ReadyRun final : public Run {
         sys::HttpRequest request = context_.target.protocol->ready_request(context_.target);
         request.timeout = timeout(kReadyTimeout);
         ++probes_;
-        exchange(std::move(request), [this](const Result<sys::HttpReply>& reply) {
+        ask_model(std::move(request), [this](const Result<sys::HttpReply>& reply) {
             ReadyAnswer answer = context_.target.protocol->classify_ready(context_.target, reply);
             tell_probe(answer.outcome);
             if (answer.outcome != Outcome::ok) return again(answer.outcome, std::move(answer.detail));
@@ -75,7 +75,7 @@ class ReadyRun final : public Run {
                                        fmt::format("{}:{}: {}", params_.canary, item_.line, request.error().what)));
         request->timeout = timeout(kInferTimeout);
         ++probes_;
-        exchange(std::move(*request), [this](const Result<sys::HttpReply>& reply) {
+        ask_model(std::move(*request), [this](const Result<sys::HttpReply>& reply) {
             InferAnswer answer = context_.target.protocol->read_infer(context_.target, params_.shape, reply);
             // Until the time is out a slow first inference is loading.
             if (!reply && reply.error().kind == ErrorKind::timed_out) answer.outcome = Outcome::loading;

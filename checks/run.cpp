@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 namespace modelguard::checks {
@@ -10,6 +11,7 @@ namespace {
 /// A reload takes some 100 ms where it is not seamless; three attempts span half a second.
 constexpr Usec kFirstPause = std::chrono::milliseconds(100);
 constexpr int kPauseGrowth = 4;
+constexpr std::size_t kMaxKeyBytes = 8u << 10;  // some tokens are signed documents of a few KiB
 
 /// Whether an error of the client says something about the server; the rest is ours (no memory, a wrong URL).
 bool is_about_server(ErrorKind kind) {
@@ -19,6 +21,15 @@ bool is_about_server(ErrorKind kind) {
 std::uint64_t random_start() {
     std::random_device device;
     return (std::uint64_t{device()} << 32) | device();
+}
+
+/// One line of visible characters, what is around it aside.
+Result<std::string> read_key(const sys::Path& file) {
+    MG_TRY(std::string text, sys::read_file(file, kMaxKeyBytes));
+    text.erase(text.find_last_not_of(" \t\r\n") + 1);
+    if (text.empty() || std::ranges::any_of(text, [](char c) { return c <= ' ' || c > '~'; }))
+        return fail(ErrorKind::invalid_config, file.string() + ": expected the key alone, as one line without blanks");
+    return text;
 }
 
 /// Of the whole process: asking for randomness traps in a virtual machine and costs as much as a probe.
@@ -68,6 +79,18 @@ void Run::tell_probe(Outcome outcome, const sys::HttpReply* reply) const {
     if (context_.on_probe) context_.on_probe(outcome, reply ? std::optional(reply->total) : std::nullopt);
 }
 
+void Run::ask_model(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next) {
+    if (!context_.key_file.empty()) {
+        if (authorization_.empty()) {
+            auto key = read_key(context_.key_file);
+            if (!key) return finish(inconclusive("no_key", "the model server's key: " + key.error().what));
+            authorization_ = "Authorization: Bearer " + *key;
+        }
+        request.headers.push_back(authorization_);
+    }
+    exchange(std::move(request), std::move(next));
+}
+
 InferRun::InferRun(const CheckContext& context, Done done, const InferParams& params)
     : Run(context, std::move(done)), params_(params) {}
 
@@ -97,7 +120,7 @@ void InferRun::attempt() {
     request->timeout = timeout_;
     ++attempts_;
     ++probes_;
-    exchange(std::move(*request), [this](const Result<sys::HttpReply>& reply) { on_reply(reply); });
+    ask_model(std::move(*request), [this](const Result<sys::HttpReply>& reply) { on_reply(reply); });
 }
 
 void InferRun::on_reply(const Result<sys::HttpReply>& reply) {

@@ -33,6 +33,9 @@ class Run : public Running {
     void exchange(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next);
     /// Tells the metrics of a probe; `reply` of an inference has its time.
     void tell_probe(Outcome outcome, const sys::HttpReply* reply = nullptr) const;
+    /// The same for a request to the model server, which gets the device's key where there is one; a key that cannot be
+    /// read ends the run as inconclusive, code no_key.
+    void ask_model(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next);
     /// Differs between any two requests of this device, restarts included.
     static std::uint64_t next_unique();
 
@@ -40,6 +43,7 @@ class Run : public Running {
 
   private:
     Done done_;
+    std::string authorization_;  // as read from the key's file at the first request
     CheckOutcome outcome_;
     sys::Transfer transfer_;
     sys::Source pause_;

@@ -28,6 +28,8 @@ bool contains_any(std::string_view text, std::span<const std::string_view> words
     return std::ranges::any_of(words, [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
 }
 
+constexpr std::string_view kNeedsKey = "serve.key names the key that this device has for it";
+
 /// What servers say while a model loads, lower case.
 constexpr std::array<std::string_view, 6> kLoadingWords{
     "not ready",              // KServe 503, MLServer 400, Triton 400 "Model version not ready"
@@ -129,8 +131,11 @@ std::string error_text(std::string_view body) {
             const auto it = value.find(key);
             if (it == value.end()) continue;
             if (it->is_string()) return plain_line(it->get_ref<const std::string&>());
-            if (it->is_object() && it->contains("message") && (*it)["message"].is_string())
-                return plain_line((*it)["message"].get_ref<const std::string&>());
+            // FastAPI's list of what is wrong with a request.
+            const json& inner = it->is_array() && !it->empty() ? it->front() : *it;
+            for (const char* words : {"message", "msg"})
+                if (inner.is_object() && inner.contains(words) && inner[words].is_string())
+                    return plain_line(inner[words].get_ref<const std::string&>());
         }
     }
     if (value.is_discarded()) return is_html(body) ? "an HTML page" : plain_line(body);
@@ -160,8 +165,15 @@ ReadyAnswer classify_error(const Error& error, bool infer) {
     return {Outcome::unreachable, plain_line(error.what, kMaxErrorText)};
 }
 
+std::optional<Outcome> outcome_of_words(std::string_view text) {
+    const std::string words = lower(text);
+    if (contains_any(words, kLoadingWords)) return Outcome::loading;
+    return says_missing(words) ? std::optional(Outcome::missing) : std::nullopt;
+}
+
 ReadyAnswer classify_status(int status, std::string_view body, bool infer) {
-    const std::string text = error_text(body);
+    std::string text = error_text(body);
+    if (status == 401 || status == 403) text += text.empty() ? kNeedsKey : fmt::format(" ({})", kNeedsKey);
     return {outcome_of_status(status, lower(text), infer),
             text.empty() ? fmt::format("HTTP {}", status) : fmt::format("HTTP {}: {}", status, text)};
 }
@@ -187,7 +199,7 @@ void Values::read(const json& value) {  // depth is limited by tolerant_json
         case json::value_t::boolean: numbers.push_back(value.get<bool>() ? 1 : 0); return;
         case json::value_t::number_integer:
         case json::value_t::number_unsigned:
-        case json::value_t::number_float: read_number(value.get<double>()); return;
+        case json::value_t::number_float: add(value.get<double>()); return;
         case json::value_t::string: read_text(value.get_ref<const std::string&>()); return;
         case json::value_t::null:
             // What several servers make of NaN.
@@ -199,7 +211,7 @@ void Values::read(const json& value) {  // depth is limited by tolerant_json
     }
 }
 
-void Values::read_number(double number) {
+void Values::add(double number) {
     if (std::isfinite(number))
         numbers.push_back(number);
     else
@@ -212,7 +224,7 @@ void Values::read_text(const std::string& text) {
     double number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error == std::errc{} && end == text.data() + text.size() && !text.empty())
-        read_number(number);
+        add(number);
     else if (text.ends_with("Infinity"))
         not_finite = true;
     else

@@ -37,6 +37,8 @@ ReadyAnswer classify_error(const Error& error, bool infer);
 /// A reply with a status other than 200. One classifier over the dialects, which agree on no status code (sources:
 /// kserve errors.py, MLServer rest/utils.py, Triton http_server.cc HttpCodeFromError, OVMS http_server.cpp status map).
 ReadyAnswer classify_status(int status, std::string_view body, bool infer);
+/// What a server's words say whatever status they come with: loading, missing, or nothing of both.
+std::optional<Outcome> outcome_of_words(std::string_view text);
 /// What a ready request's reply says that is none, or has another status than 200; nullopt: its body is to be read.
 std::optional<ReadyAnswer> unready_answer(const Result<sys::HttpReply>& reply);
 /// What keeps an inference's reply from being read: no reply, or another status than 200. nullopt: it can be.
@@ -51,9 +53,9 @@ struct Values {
     std::vector<std::string> texts;
 
     void read(const nlohmann::json& value);
+    void add(double number);
 
   private:
-    void read_number(double number);
     void read_text(const std::string& text);
 };
 /// Puts `values` (called `name` in the sentence) into the answer: broken where they hold NaN, nothing or something

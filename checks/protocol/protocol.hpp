@@ -53,6 +53,12 @@ struct ReadyAnswer {
     std::string detail;  ///< for people, one line
 };
 
+/// When the parts of a streamed answer came, from the start of the exchange.
+struct Streamed {
+    Usec first{0}, last{0};  ///< the first and the last token
+    std::int64_t tokens{0};  ///< at least one
+};
+
 struct InferAnswer {
     Outcome outcome{Outcome::unreachable};
     std::string detail;
@@ -61,6 +67,7 @@ struct InferAnswer {
     std::vector<double> numbers;     ///< the chosen output, flat; after argmax one number
     std::vector<std::string> texts;  ///< BYTES outputs
     bool cached{false};
+    std::optional<Streamed> streamed;  ///< only of an answer that came as a stream
 };
 
 class Protocol {

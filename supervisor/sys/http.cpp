@@ -145,7 +145,8 @@ void HttpClient::Impl::begin(Transfer::Impl& exchange) {
         const CURLMcode code = curl_multi_add_handle(multi.get(), exchange.easy.get());
         if (code == CURLM_OK) {
             active.push_back(&exchange);
-            exchange.deadline = boottime_now() + exchange.request.timeout;
+            exchange.began = boottime_now();
+            exchange.deadline = exchange.began + exchange.request.timeout;
             if (exchange.deadline < deadline_armed) arm_deadline(exchange.deadline);
             return;
         }

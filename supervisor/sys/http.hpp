@@ -23,6 +23,14 @@ struct HttpRequest {
     Usec timeout{std::chrono::seconds(10)};  ///< whole exchange
     std::size_t max_body{16u << 20};         ///< more than this is an error (malformed_reply), the rest is not read
     bool fresh_connection{false};
+    bool http2{false};  ///< HTTP/2 at once, without TLS too, as gRPC has it; the reply then brings its `fields`
+    bool timed{false};  ///< the reply tells when its body came
+};
+
+/// The first `end` bytes of a body were there `at` after the start of the exchange.
+struct Arrival {
+    std::size_t end{0};
+    Usec at{0};
 };
 
 struct HttpReply {
@@ -31,7 +39,9 @@ struct HttpReply {
     std::string content_type;
     Usec total{0};  ///< from the start of the exchange to the last byte
     Usec first_byte{0};
-    Usec connect{0};  ///< 0 on a kept connection
+    Usec connect{0};                  ///< 0 on a kept connection
+    std::vector<std::string> fields;  ///< headers and trailers, "name: value"; only of HTTP/2
+    std::vector<Arrival> arrivals;    ///< only where asked for; later ones beyond some 10,000 are left out
 };
 
 /// Dropping a Transfer cancels it; its callback is then never called.

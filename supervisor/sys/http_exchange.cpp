@@ -7,10 +7,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "supervisor/sys/clock.hpp"
+
 namespace modelguard::sys {
 
 namespace {
 constexpr std::size_t kMaxHeaderBytes = 64u << 10;  // curl keeps what it reads; a server without end must not fill us
+constexpr std::size_t kMaxArrivals = 10'000;        // a server that sends byte by byte must not fill us either
 
 bool has_control_character(std::string_view text) {
     return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -30,6 +33,8 @@ std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* self) {
         return 0;
     }
     exchange.reply.body.append(bytes, count);
+    if (exchange.request.timed && exchange.reply.arrivals.size() < kMaxArrivals)
+        exchange.reply.arrivals.push_back({exchange.reply.body.size(), boottime_now() - exchange.began});
     return count;
 }
 
@@ -47,13 +52,14 @@ int on_seek(void* self, curl_off_t offset, int origin) {
     return ::lseek(exchange.body_file.get(), offset, origin) < 0 ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
 }
 
-std::size_t on_header(char*, std::size_t, std::size_t count, void* self) {
+std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* self) {
     auto& exchange = *static_cast<Transfer::Impl*>(self);
     exchange.header_bytes += count;
     if (exchange.header_bytes > kMaxHeaderBytes) {
         exchange.too_large = true;
         return 0;
     }
+    if (exchange.request.http2) exchange.reply.fields.emplace_back(bytes, count);
     return count;
 }
 }  // namespace
@@ -131,6 +137,10 @@ void Transfer::Impl::prepare() {
                      static_cast<curl_off_t>(std::max<std::size_t>(1, request.max_body)));
     curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
     curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, request.fresh_connection ? 1L : 0L);
+    if (request.http2)
+        curl_easy_setopt(
+            handle, CURLOPT_HTTP_VERSION,
+            long{request.url.starts_with("https:") ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE});
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, this);
     curl_easy_setopt(handle, CURLOPT_READDATA, this);
     curl_easy_setopt(handle, CURLOPT_SEEKDATA, this);

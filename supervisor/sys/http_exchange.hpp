@@ -30,6 +30,7 @@ struct Transfer::Impl {
     std::size_t header_bytes{0};
     bool too_large{false};
     bool is_late{false};  // past its deadline, given one more turn
+    Instant began;
     Instant deadline;
     CURLcode code{CURLE_OK};
     std::string fault;  // refused before it was sent

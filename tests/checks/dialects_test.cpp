@@ -252,6 +252,57 @@ TEST_F(Dialects, what_may_still_come_is_waited_for) {
     }
 }
 
+class StreamedLatency : public Dialects {
+  protected:
+    void SetUp() override {
+        Dialects::SetUp();
+        protocol_ = Asking("openai", {{"stream", {.value = true}}}).protocol;
+        context_->target.protocol = protocol_.get();
+        write_file("canary/set.jsonl", std::string(kSentence) + "\n");
+    }
+    CheckOutcome measure(const char* of) {
+        return run("latency", {{"canary", text("canary/set.jsonl")},
+                               {"of", text(of)},
+                               {"percentile", number(50)},
+                               {"samples", integer(5)},
+                               {"max", duration(std::chrono::seconds(20))}});
+    }
+};
+
+TEST_F(StreamedLatency, tells_the_first_token_and_the_time_per_token_from_the_whole) {
+    control(R"({"server": "vllm", "stream": {"first_ms": 60, "token_ms": 10, "tokens": 5}})");
+
+    const CheckOutcome first = measure("first_token");
+    const CheckOutcome each = measure("per_token");
+    const CheckOutcome total = measure("total");
+
+    ASSERT_EQ(first.verdict, VerdictKind::pass) << first.text;
+    EXPECT_GE(*first.measured, 60);
+    EXPECT_GE(*total.measured, 100) << "4 pauses of 10 ms after the first token";
+    EXPECT_GE(*each.measured, 10);
+    EXPECT_LT(*each.measured, *first.measured);
+    EXPECT_NE(first.text.find("to the first token"), std::string::npos) << first.text;
+    EXPECT_NE(each.text.find("tokens/s)"), std::string::npos) << each.text;
+}
+
+TEST_F(StreamedLatency, a_stream_that_breaks_off_or_fails_is_an_error) {
+    for (const char* end : {"cut", "error"}) {
+        control(fmt::format(R"({{"server": "vllm", "stream": {{"end": "{}"}}}})", end));
+        EXPECT_EQ(measure("first_token").code, "errors") << end;
+    }
+}
+
+TEST_F(StreamedLatency, is_not_measured_where_nothing_was_streamed) {
+    control(R"({"server": "vllm", "stream": {"tokens": 1}})");
+    EXPECT_EQ(measure("per_token").code, "not_measured");
+    protocol_ = Asking("openai").protocol;
+    context_->target.protocol = protocol_.get();
+    const CheckOutcome outcome = measure("first_token");
+    EXPECT_EQ(outcome.verdict, VerdictKind::inconclusive);
+    EXPECT_EQ(outcome.code, "not_measured");
+    EXPECT_NE(outcome.text.find("stream: true"), std::string::npos) << outcome.text;
+}
+
 /// vLLM and MLC-LLM listen only once the model is loaded; so does every server that is being restarted.
 TEST_F(Dialects, nobody_listening_yet_is_waited_for) {
     for (const char* name : {"vllm", "mlc", "oip"}) {

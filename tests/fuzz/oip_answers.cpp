@@ -16,7 +16,8 @@ std::vector<std::shared_ptr<const modelguard::checks::Protocol>> made_protocols(
             *find_protocol("openai")->make({{"api", text("chat")},
                                             {"prefix", text("/v1")},
                                             {"max_tokens", {.value = std::int64_t{16}}},
-                                            {"cache_salt", {.value = false}}}),
+                                            {"cache_salt", {.value = false}},
+                                            {"stream", {.value = false}}}),
             *find_protocol("http_json")
                  ->make({{"path", text("/predict")},
                          {"answer", text("/outputs/0/data")},

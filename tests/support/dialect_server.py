@@ -4,6 +4,8 @@
 Prints `listening PORT` once it serves, and ends when its stdin ends. POST /control takes {"server": NAME, "state": STATE} and
   count: N    after N answers in this state it is `ready`
   ms: N       with the state `unreachable`: listens again after this long, as `ready`
+  stream: {"first_ms": N, "token_ms": N, "tokens": N, "end": "done" | "cut" | "error"}    how a streamed answer comes
+  key: TEXT   whoever does not bring this bearer token is refused with 401
 GET /control tells how many requests came, and how many of them named a version in their path.
 
 The model classifies: the answer to ten numbers is the index of the largest; to a text, its last word. It serves version 2.
@@ -305,12 +307,14 @@ class DialectServer(model_server.Server):
         super().__init__("", MODEL, "2")
         self.server, self.state, self.left = server, "ready", None
         self.versioned = 0
+        self.stream, self.key = {}, None
 
     async def control(self, method, body):
         if method == "POST":
             asked = json.loads(body)
             self.server, self.state, self.left = asked.get("server", self.server), asked.get("state", "ready"), asked.get("count")
             assert self.state in STATES, self.state
+            self.stream, self.key = asked.get("stream", {}), asked.get("key")
             self.counts["requests"] = self.versioned = 0
             self.fault = {"mode": "refuse" if self.state == "unreachable" else "ok"}
             if self.state == "unreachable":
@@ -348,8 +352,38 @@ class DialectServer(model_server.Server):
         if state == "hung" and place == "infer":
             await asyncio.Event().wait()  # until the client goes away
         version = "1" if state == "wrong_version" else "2"
-        status, content = server.answer(place, state, json.loads(body) if body else None, version)
+        request = json.loads(body) if body else None
+        status, content = server.answer(place, state, request, version)
+        if status == 200 and place == "infer" and request.get("stream"):
+            return await self.send_stream(writer, content["choices"][0]["message"]["content"])
         return await model_server.reply(writer, status, content)
+
+    async def send_stream(self, writer, word):
+        """The word letter by letter, each its token, after a first event that says nothing and a comment."""
+        how = {"first_ms": 0, "token_ms": 0, "tokens": len(word), "end": "done", **self.stream}
+
+        async def send(event):
+            text = f"data: {event}\n\n" if event else ": still there\n\n"
+            writer.write(f"{len(text):x}\r\n{text}\r\n".encode())
+            await writer.drain()
+
+        def event(content, finish=None):
+            return json.dumps({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": content, "finish_reason": finish}]})
+
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await send(event({"role": "assistant", "content": ""}))
+        await send(None)
+        for number in range(how["tokens"]):
+            await asyncio.sleep((how["token_ms"] if number else how["first_ms"]) / 1000)
+            last = how["tokens"] - 1
+            await send(event({"content": word[number:] if number == last else word[number:number + 1]}))
+        if how["end"] == "error":
+            await send(json.dumps({"error": {"message": "EngineCore encountered an issue.", "code": 500}}))
+        if how["end"] == "done":
+            await send(event({}, "stop"))
+            await send("[DONE]")
+        writer.write(b"0\r\n\r\n")
+        return True
 
 
 async def main():

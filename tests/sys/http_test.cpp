@@ -47,6 +47,24 @@ TEST_F(HttpTest, reply_brings_status_body_type_and_times) {
     EXPECT_TRUE(server.requests().at(0).starts_with("GET /v2/health/ready HTTP/1.1\r\n"));
 }
 
+TEST_F(HttpTest, a_timed_reply_tells_when_its_body_came) {
+    TinyServer server(*loop, [](const std::string&) { return Answer{.bytes = ok_reply("0123456789")}; });
+
+    const Result<HttpReply> timed = exchange({.url = server.url("/"), .timed = true});
+
+    ASSERT_TRUE(timed && !timed->arrivals.empty());
+    EXPECT_EQ(timed->arrivals.back().end, 10U);
+    EXPECT_GT(timed->arrivals.back().at, Usec{0});
+    EXPECT_LE(timed->arrivals.back().at, timed->total + Usec{100'000});
+    EXPECT_TRUE(exchange({.url = server.url("/")})->arrivals.empty());
+}
+
+TEST_F(HttpTest, http2_asked_of_a_server_that_has_none_is_no_reply) {
+    TinyServer server(*loop, [](const std::string&) { return Answer{.bytes = ok_reply("{}")}; });
+
+    EXPECT_EQ(error_of({.url = server.url("/"), .http2 = true}), ErrorKind::unavailable);
+}
+
 TEST_F(HttpTest, status_500_is_a_reply_and_redirects_are_not_followed) {
     TinyServer server(*loop, [](const std::string& request) {
         if (request.starts_with("GET /moved"))

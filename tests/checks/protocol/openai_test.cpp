@@ -76,6 +76,84 @@ TEST(OpenAiInfer, what_is_no_answer_is_broken) {
               Outcome::missing);
 }
 
+const ParamMap kStream{{"stream", {.value = true}}};
+
+std::string event(const std::string& choice) { return "data: {\"choices\":[" + choice + "]}\n\n"; }
+
+TEST(OpenAiStream, pieces_make_the_answer_and_their_times) {
+    const Asking chat("openai", kStream);
+    EXPECT_EQ(chat.body(R"("x")")["stream"], true);
+    const std::string head = event(R"({"delta":{"role":"assistant","content":""}})") + ": comment\n\n";
+    const std::string thought = head + event(R"({"delta":{"reasoning_content":"hm"}})");
+    const std::string first = thought + event(R"({"delta":{"content":"thr"}})");
+    const std::string last = first + event(R"({"delta":{"content":"ee"}})");
+    const std::string all = last + event(R"({"delta":{},"finish_reason":"stop"})") + "data: [DONE]\n\n";
+    const auto at = [](const std::string& text, std::int64_t usec) { return sys::Arrival{text.size(), Usec{usec}}; };
+    const sys::HttpReply reply{.status = 200,
+                               .body = all,
+                               .total = Usec{900},
+                               .arrivals = {at(head, 100), at(thought, 200), at(first, 400), at(all, 700)}};
+
+    const InferAnswer answer = chat.protocol->read_infer(chat.target, {}, reply);
+
+    ASSERT_EQ(answer.outcome, Outcome::ok) << answer.detail;
+    EXPECT_EQ(answer.texts, std::vector<std::string>{"three"});
+    ASSERT_TRUE(answer.streamed.has_value());
+    EXPECT_EQ(answer.streamed->first, Usec{200}) << "what a model thinks aloud are tokens too";
+    EXPECT_EQ(answer.streamed->last, Usec{700});
+    EXPECT_EQ(answer.streamed->tokens, 3);
+}
+
+TEST(OpenAiStream, the_servers_own_count_of_tokens_counts) {
+    const Asking completions("openai", {{"stream", {.value = true}}, {"api", {.value = std::string("completions")}}});
+    const InferAnswer answer =
+        completions.answer(200, event(R"({"text":"a b c","finish_reason":"length"})") +
+                                    "data: {\"choices\":[],\"usage\":{\"completion_tokens\":7}}\n");
+    ASSERT_TRUE(answer.streamed.has_value()) << answer.detail;
+    EXPECT_EQ(answer.streamed->tokens, 7);
+    EXPECT_EQ(answer.texts, std::vector<std::string>{"a b c"});
+}
+
+TEST(OpenAiStream, what_breaks_off_fails_or_never_begins_is_broken) {
+    const Asking chat("openai", kStream);
+    const struct {
+        std::string body;
+        const char* says;
+    } cases[] = {
+        {event(R"({"delta":{"content":"x"}})"), "broke off after 1 pieces"},
+        {event(R"({"delta":{"content":"x"}})") + "data: {\"error\":{\"message\":\"engine is dead\"}}\n",
+         "engine is dead"},
+        {"data: [DONE]\n", "without a word"},
+        {"data: nonsense\n", "not a JSON object"},
+        {R"({"choices":[{"message":{"content":"x"}}]})", "no stream of events"},
+        {"", "no stream of events"},
+    };
+    for (const auto& each : cases) {
+        const InferAnswer answer = chat.answer(200, each.body);
+        EXPECT_EQ(answer.outcome, Outcome::broken) << each.body;
+        EXPECT_NE(answer.detail.find(each.says), std::string::npos) << answer.detail;
+    }
+    EXPECT_NE(Asking("openai", {{"stream", {.value = true}}, {"api", {.value = std::string("embeddings")}}})
+                  .refusal.find("embeddings come as a whole"),
+              std::string::npos);
+}
+
+TEST(OpenAiErrors, are_told_in_each_servers_own_words) {
+    const Asking chat("openai");
+    const std::pair<const char*, const char*> cases[] = {
+        {R"({"object":"error","message":"bad seed","code":400})", "HTTP 400: bad seed"},
+        {R"({"error":{"message":"bad seed","type":"x","param":"","code":"400"}})", "HTTP 400: bad seed"},
+        {R"({"error":"bad seed"})", "HTTP 400: bad seed"},
+        {R"("{\"object\":\"error\",\"message\":\"bad seed\",\"code\":400}")", "HTTP 400: bad seed"},
+        {R"({"detail":[{"loc":["body","seed"],"msg":"bad seed","type":"x"}]})", "HTTP 400: bad seed"},
+    };
+    for (const auto& [body, says] : cases)
+        EXPECT_EQ(chat.answer(400, body).detail, says) << body;
+    EXPECT_NE(chat.answer(401, R"({"error":{"message":"Invalid API Key"}})").detail.find("Invalid API Key (serve.key"),
+              std::string::npos);
+    EXPECT_NE(chat.ready(401, "").detail.find("serve.key"), std::string::npos);
+}
+
 TEST(OpenAiParams, a_prefix_is_a_path) {
     EXPECT_NE(Asking("openai", {{"prefix", {.value = std::string("v1")}}}).refusal.find("as in /v1"),
               std::string::npos);
