@@ -65,7 +65,7 @@ constexpr ParamSpec kTopKeys[] = {
     {.name = "store", .type = ParamType::object, .help = "How versions are kept.", .fields = kStoreKeys},
     {.name = "metrics", .type = ParamType::object, .help = "Metrics besides the API's.", .fields = kMetricsKeys},
 };
-constexpr std::string_view kReadHere[] = {"commands"};
+constexpr std::string_view kReadHere[] = {"commands", "keys"};
 
 constexpr std::string_view kTextfileSuffix = ".prom";
 constexpr Usec kShortestScrub = std::chrono::seconds(1);  // for a look at it working; it reads without pause then
@@ -130,6 +130,25 @@ void read_commands(const YamlNode& top, DeviceConfig& device, FindingSink& sink)
             read_command(entry, device, sink);
 }
 
+/// Name to file. What the files hold is read when it is sent, so that a key can be changed.
+void read_keys(const YamlNode& top, DeviceConfig& device, FindingSink& sink) {
+    const YamlEntry* keys = top.find("keys");
+    if (keys == nullptr || keys->value.kind == YamlNode::Kind::null) return;
+    const YamlNode* map = expect_map(keys->value, "keys", sink);
+    if (map == nullptr) return;
+    for (const YamlEntry& entry : map->entries) {
+        if (!is_valid_name(entry.key))
+            sink.error(
+                entry.line, join_key("keys", entry.key),
+                in_quotes(entry.key) + " is not a name; expected a-z, 0-9, '_', '.' and '-', 63 at most, as in llama");
+        else if (entry.value.kind != YamlNode::Kind::scalar || !entry.value.text.starts_with('/'))
+            sink.error(entry.line, join_key("keys", entry.key),
+                       "expected the absolute path of the file that holds the key, as in /etc/modelguard/keys/llama");
+        else
+            device.keys.emplace(entry.key, entry.value.text);
+    }
+}
+
 void read_limits(const ParamMap& limits, DeviceConfig& device, FindingSink& sink) {
     const auto found = limits.find("max_bundle");
     if (found == limits.end()) return;
@@ -173,6 +192,7 @@ std::optional<DeviceConfig> parse_device_config(std::string_view text, const std
     DeviceConfig device;
     const ParamMap params = params_from_yaml(*top, kTopKeys, kReadHere, "", sink);
     read_commands(*top, device, sink);
+    read_keys(*top, device, sink);
     if (has_param(params, "units")) device.units = text_list_param(params, "units");
     if (has_param(params, "addresses")) device.addresses = text_list_param(params, "addresses");
     if (has_param(params, "containers")) device.containers = text_list_param(params, "containers");

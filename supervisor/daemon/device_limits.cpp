@@ -136,6 +136,16 @@ std::string refuse_image(std::string_view reference, std::string_view model, con
            " or an image listed, without its tag, under `images:` in modelguard.yaml" + did_you_mean(repository, known);
 }
 
+std::string refuse_key(std::string_view name, const DeviceConfig& device) {
+    if (device.keys.contains(name)) return {};
+    std::vector<std::string_view> known;
+    for (const auto& [key, unused] : device.keys)
+        known.push_back(key);
+    return "this device has no key " + in_quotes(name) +
+           "; add it to modelguard.yaml with the file that holds it, as in `keys: {NAME: /etc/modelguard/keys/NAME}`" +
+           did_you_mean(name, known);
+}
+
 std::string refuse_command(std::string_view name, const DeviceConfig& device) {
     if (device.commands.contains(name)) return {};
     std::vector<std::string_view> known;

@@ -21,6 +21,8 @@ std::string refuse_container(std::string_view container, std::string_view model,
 /// "registry.example/digits:4" or "…@sha256:…": localhost/modelguard/<model>, or listed under `images:` without its
 /// tag.
 std::string refuse_image(std::string_view reference, std::string_view model, const DeviceConfig& device);
+/// A name under `keys:`.
+std::string refuse_key(std::string_view name, const DeviceConfig& device);
 /// A name under `commands:`.
 std::string refuse_command(std::string_view name, const DeviceConfig& device);
 

@@ -98,6 +98,10 @@ void ManifestReader::read_serve(const YamlNode& map) {
         manifest_.endpoint = endpoint->ends_with('/') ? endpoint->substr(0, endpoint->size() - 1) : *endpoint;
         refuse(line_of(params, "endpoint"), "serve.endpoint", refuse_endpoint(manifest_.endpoint, device_));
     }
+    if (const auto key = text_of(params, "key")) {
+        refuse(line_of(params, "key"), "serve.key", refuse_key(*key, device_));
+        if (const auto found = device_.keys.find(*key); found != device_.keys.end()) manifest_.key_file = found->second;
+    }
     manifest_.server_model = text_of(params, "model").value_or(manifest_.model);
     if (has_param(params, "ready_within")) manifest_.ready_within = duration_param(params, "ready_within");
     if (has_param(params, "period")) manifest_.period = duration_param(params, "period");

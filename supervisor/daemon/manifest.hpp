@@ -44,6 +44,7 @@ struct Manifest {
     const rollback::ThenKind* then{nullptr};
     ParamMap then_params;
     std::string endpoint;
+    std::string key_file;  ///< of `serve.key`; empty: none
     std::string protocol_name;
     std::shared_ptr<const checks::Protocol> protocol;  ///< shared: a judging keeps the manifest it began with
     std::string server_model;
@@ -60,6 +61,7 @@ struct DeviceConfig {
         Usec timeout{std::chrono::seconds(30)};
     };
     std::map<std::string, Command, std::less<>> commands;
+    std::map<std::string, std::string, std::less<>> keys;  ///< name to file
     std::vector<std::string> units;
     std::vector<std::string> addresses;  ///< "127.0.0.1:8080" patterns beyond loopback
     std::vector<std::string> containers;

@@ -116,6 +116,7 @@ std::optional<JudgingSpec> Runner::judging_spec(const std::string& model, const 
                       manifest->protocol.get()};
     context.version_dir = parts_.versions.places().version_dir(model, version_id);
     context.ready_within = manifest->ready_within;
+    context.key_file = manifest->key_file;
     context.podman_socket = parts_.device.podman_socket;
     context.command = [this](std::string_view name) -> Result<checks::CheckContext::Command> {
         const auto found = parts_.device.commands.find(name);

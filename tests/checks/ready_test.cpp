@@ -158,6 +158,24 @@ TEST_F(Ready, is_inconclusive_where_the_probe_could_not_be_made) {
     EXPECT_EQ(no_url.code, "not_asked");
 }
 
+/// That the key is sent is seen by tests/realserver/llama_test.py, whose server wants one.
+TEST_F(Ready, is_inconclusive_without_the_key_that_it_should_bring) {
+    context_->key_file = version_dir_ / "key";
+    for (const char* content : {"", "\n", "two words\n", "a\nb\n"}) {
+        write_file("key", content);
+        const CheckOutcome outcome = run("ready", {});
+        EXPECT_EQ(outcome.verdict, VerdictKind::inconclusive) << content;
+        EXPECT_EQ(outcome.code, "no_key") << content;
+        EXPECT_NE(outcome.text.find("the key alone"), std::string::npos) << outcome.text;
+    }
+    std::filesystem::remove(context_->key_file);
+    EXPECT_EQ(run("ready", {}).code, "no_key");
+    EXPECT_EQ(counted("requests"), 0);
+
+    write_file("key", "secret\n");
+    EXPECT_EQ(run("ready", {}).verdict, VerdictKind::pass);
+}
+
 TEST_F(Ready, dropped_while_it_waits_never_calls_back) {
     control(R"({"mode": "loading"})");
     const auto check = make("ready", {});

@@ -5,7 +5,6 @@ Prints `listening PORT` once it serves, and ends when its stdin ends. POST /cont
   count: N    after N answers in this state it is `ready`
   ms: N       with the state `unreachable`: listens again after this long, as `ready`
   stream: {"first_ms": N, "token_ms": N, "tokens": N, "end": "done" | "cut" | "error"}    how a streamed answer comes
-  key: TEXT   whoever does not bring this bearer token is refused with 401
 GET /control tells how many requests came, and how many of them named a version in their path.
 
 The model classifies: the answer to ten numbers is the index of the largest; to a text, its last word. It serves version 2.
@@ -307,14 +306,14 @@ class DialectServer(model_server.Server):
         super().__init__("", MODEL, "2")
         self.server, self.state, self.left = server, "ready", None
         self.versioned = 0
-        self.stream, self.key = {}, None
+        self.stream = {}
 
     async def control(self, method, body):
         if method == "POST":
             asked = json.loads(body)
             self.server, self.state, self.left = asked.get("server", self.server), asked.get("state", "ready"), asked.get("count")
             assert self.state in STATES, self.state
-            self.stream, self.key = asked.get("stream", {}), asked.get("key")
+            self.stream = asked.get("stream", {})
             self.counts["requests"] = self.versioned = 0
             self.fault = {"mode": "refuse" if self.state == "unreachable" else "ok"}
             if self.state == "unreachable":

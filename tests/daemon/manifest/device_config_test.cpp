@@ -69,6 +69,14 @@ TEST(DeviceConfigFile, a_textfile_is_an_absolute_path_that_collectors_read) {
     }
 }
 
+TEST(DeviceConfigFile, keys_are_named_files) {
+    const auto [device, found] = parse_device("keys: {llama: /etc/modelguard/keys/llama}\n");
+    ASSERT_TRUE(device.has_value()) << found.all();
+    EXPECT_EQ(device->keys.at("llama"), "/etc/modelguard/keys/llama");
+    for (const char* text : {"keys: {llama: secret}\n", "keys: {llama: [/a]}\n", "keys: {'../a': /a}\n", "keys: [a]\n"})
+        EXPECT_FALSE(parse_device(text).device.has_value()) << text;
+}
+
 TEST(DeviceConfigFile, scrub_is_a_duration_or_off) {
     EXPECT_EQ(parse_device("").device->scrub_period, Usec(7 * 24h));
     EXPECT_EQ(parse_device("store: {scrub: 36h}\n").device->scrub_period, Usec(36h));

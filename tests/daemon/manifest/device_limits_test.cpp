@@ -86,6 +86,8 @@ TEST(DeviceLimits, own_unit_and_listed_units_are_allowed) {
 TEST(DeviceLimits, name_that_is_no_name_is_not_repeated_as_a_key) {
     EXPECT_NE(refuse_command("rm -rf /", {}).find("add the key commands.NAME to modelguard.yaml"), std::string::npos);
     EXPECT_EQ(refuse_command("disk-space", example_device()), "");
+    EXPECT_EQ(refuse_key("llama", {.keys = {{"llama", "/k"}}}), "");
+    EXPECT_NE(refuse_key("lama", {.keys = {{"llama", "/k"}}}).find("'llama'"), std::string::npos);
 }
 
 }  // namespace
