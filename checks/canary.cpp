@@ -35,7 +35,9 @@ std::string raw_field(const json& line, const char* key) {
     return it == line.end() || it->is_null() ? std::string() : it->dump();
 }
 
-Result<CanaryItem> read_item(std::string_view text) {
+}  // namespace
+
+Result<CanaryItem> parse_canary_item(std::string_view text) {
     std::string storage;
     bool not_finite = false;
     if (const auto fits = tolerant_json(text, storage, not_finite); !fits)
@@ -53,8 +55,6 @@ Result<CanaryItem> read_item(std::string_view text) {
     if (item.label.empty() && item.reference.empty()) return fail(ErrorKind::invalid_config, "no \"label\"");
     return item;
 }
-
-}  // namespace
 
 Result<void> validate_canary_path(std::string_view path) {
     const auto refuse = [&](std::string_view why) {
@@ -88,7 +88,7 @@ Result<std::vector<CanaryItem>> parse_canary_set(std::string_view text, std::str
         const std::string where = fmt::format("{}:{}", name, number);
         if (items.size() == kMaxCanaryItems)
             return fail(ErrorKind::invalid_config, fmt::format("{}: more than {} items", where, kMaxCanaryItems));
-        MG_TRY(CanaryItem item, with_context(read_item(line), where));
+        MG_TRY(CanaryItem item, with_context(parse_canary_item(line), where));
         item.line = number;
         if (!ids.insert(item.id).second)
             return fail(ErrorKind::invalid_config, fmt::format("{}: id {} a second time", where, item.id));

@@ -20,6 +20,9 @@ inline constexpr std::size_t kMaxCanaryItems = 20'000;     ///< their scores are
 /// "a//b", control characters and more than 255 bytes.
 Result<void> validate_canary_path(std::string_view path);
 
+/// Parses one line of a set; invalid_config says what was expected, without the place.
+Result<CanaryItem> parse_canary_item(std::string_view line);
+
 /// Parses the text of a set. Blank lines, CRLF and a UTF-8 mark are fine. invalid_config names `name`:line and what was
 /// expected: not JSON, no object, id, input or label missing, an id twice, no item at all, too many.
 Result<std::vector<CanaryItem>> parse_canary_set(std::string_view text, std::string_view name);

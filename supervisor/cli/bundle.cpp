@@ -12,23 +12,12 @@
 #include <filesystem>
 #include <utility>
 
+#include "supervisor/cli/program.hpp"
 #include "supervisor/cli/tree.hpp"
 
 namespace modelguard::cli {
 
 namespace {
-
-/// Beside this program in a build tree, in libexec where installed; never from PATH, which is not ours.
-Result<std::string> find_packer() {
-    std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    if (error) return fail_errno("/proc/self/exe", error.value());
-    for (const char* relative : {"modelguard-pack", MODELGUARD_PACK_RELATIVE}) {
-        const std::string path = (self.parent_path() / relative).lexically_normal().string();
-        if (::access(path.c_str(), X_OK) == 0) return path;
-    }
-    return fail(ErrorKind::internal, "modelguard-pack is missing from this installation");
-}
 
 struct SpawnSetup {
     posix_spawn_file_actions_t files{};
@@ -83,7 +72,7 @@ Result<Bundle> Bundle::pack(const std::string& directory) {
     for (const TreeEntry& entry : entries)
         bytes += entry.size;
     bundle.expected_bytes_ = bytes;
-    MG_TRY(std::string packer, find_packer());
+    MG_TRY(std::string packer, find_program("modelguard-pack", {"", MODELGUARD_LIBEXEC_RELATIVE}));
 
     std::array<int, 2> pipe{};
     if (::pipe2(pipe.data(), O_CLOEXEC) < 0) return fail_errno("pipe", errno);

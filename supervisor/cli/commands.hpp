@@ -12,7 +12,7 @@ namespace modelguard::cli {
 struct Arguments {
     std::string root;
     bool json{false};
-    std::string model, version, to, bundle, label, served_version, file;
+    std::string model, version, to, bundle, label, served_version, file, verb, manifest, check, output;
     bool wait{false};
     bool no_wait{false};
     bool yes{false};
@@ -31,6 +31,8 @@ int run_versions(const Session& session, const Arguments& arguments);
 int run_validate(const Session& session, const Arguments& arguments);
 int run_kinds(const Session& session, const Arguments& arguments);
 int run_logs(const Session& session, const Arguments& arguments);
+
+int run_canary(const Session& session, const Arguments& arguments);
 
 int run_apply(const Session& session, const Arguments& arguments);
 int run_remove(const Session& session, const Arguments& arguments);

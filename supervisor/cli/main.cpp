@@ -103,6 +103,20 @@ void configure_apply(CLI::App& app, Arguments& arguments) {
     add_timeout(app, arguments);
 }
 
+void configure_canary(CLI::App& app, Arguments& arguments) {
+    app.add_option("VERB", arguments.verb,
+                   "lint: what is wrong with a set; score: what the manifest's server makes of it; record: a set from "
+                   "inputs and that server's answers")
+        ->required()
+        ->check(CLI::IsMember({"lint", "score", "record"}))
+        ->type_name("");
+    app.add_option("FILE", arguments.file, "the set, or for record the inputs, one a line")->required()->type_name("");
+    app.add_option("--manifest", arguments.manifest, "says which server, and how it is asked and graded")
+        ->type_name("FILE");
+    app.add_option("--check", arguments.check, "which of its accuracy checks")->type_name("NAME");
+    app.add_option("--output", arguments.output, "where to record; else standard output")->type_name("FILE");
+}
+
 void configure_remove(CLI::App& app, Arguments& arguments) {
     add_model(app, arguments, true);
     app.add_flag("--yes", arguments.yes, "do it; without, say what would go");
@@ -137,6 +151,7 @@ constexpr std::array kCommands{
     Command{"versions", "the versions kept on this device", configure_model, run_versions},
     Command{"logs", "the journal of a model and of its units", configure_logs, run_logs},
     Command{"validate", "what is wrong with a manifest", configure_validate, run_validate},
+    Command{"canary", "make a canary set, try it, find what is wrong with it", configure_canary, run_canary},
     Command{"kinds", "what a manifest may name: checks, protocols, switches", configure_kinds, run_kinds},
     Command{"pin", "keep a version: nothing automatic moves it", configure_pin, run_pin},
     Command{"unpin", "let automation move it again", configure_model, run_unpin},

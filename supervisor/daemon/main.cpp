@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "supervisor/daemon/canary_tool.hpp"
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/daemon.hpp"
 #include "supervisor/daemon/man_page.hpp"
@@ -117,6 +118,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "--child-hash") return store::run_hash_child(argc, argv);
     if (argc > 1 && std::string_view(argv[1]) == "--child-remove") return store::run_remove_child(argc, argv);
     try {
+        if (argc > 1 && std::string_view(argv[1]) == "--canary-tool") return daemon::run_canary_tool(argc, argv);
         return run(argc, argv);
     } catch (const std::exception& error) {
         fmt::print(stderr, "modelguardd: {}\n", error.what());

@@ -2,6 +2,8 @@
 
 #include "checks/canary.hpp"
 
+#include "checks/canary_lint.hpp"
+
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -39,6 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         MG_ASSERT(("/" + std::string(text) + "/").find("/../") == std::string::npos);
     }
     const auto items = checks::parse_canary_set(text, "set");
+    const checks::CanaryLint lint = checks::lint_canary_set(text);
+    MG_ASSERT(lint.findings.size() <= 51 && lint.items.size() <= checks::kMaxCanaryItems);
+    MG_ASSERT(lint.has_error() || (items && items->size() == lint.items.size()));
     if (!items) {
         MG_ASSERT(items.error().kind == ErrorKind::invalid_config && items.error().what.starts_with("set"));
         return 0;
