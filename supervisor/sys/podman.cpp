@@ -13,6 +13,7 @@ using nlohmann::json;
 
 constexpr std::string_view kApi = "http://podman/v4.0.0/libpod";  // 5.x still answers it
 constexpr std::size_t kMaxImageFile = 64u << 10;
+constexpr std::size_t kMaxReference = 255;  // of the distribution specification's references
 
 const json& member(const json& object, const char* key) {
     static const json none;
@@ -48,20 +49,24 @@ LocalImage image_of(const json& object) {
 }
 }  // namespace
 
-Result<std::optional<ImageFile>> read_image_file(const Path& version_dir) {
-    const Path path = version_dir / "image.json";
-    const auto text = read_file(path, kMaxImageFile);
-    if (!text && text.error().sys_errno == ENOENT) return std::optional<ImageFile>{};
-    if (!text) return std::unexpected(text.error());
-    const json document = json::parse(*text, nullptr, false);
+Result<ImageFile> parse_image_file(std::string_view text) {
+    const json document = json::parse(text, nullptr, false);
     ImageFile file{.reference = text_of(document, "reference"), .digest = {}};
     const auto digest = parse_digest(text_of(document, "digest"));
-    if (file.reference.empty() || !digest)
+    if (file.reference.empty() || plain_line(file.reference, kMaxReference) != file.reference || !digest)
         return fail(ErrorKind::invalid_config,
                     R"(image.json: expected {"reference": "registry.example/digits:4", "digest": "sha256:…"}, the )"
                     "digest of the image's manifest or its id");
     file.digest = digest->text;
     return file;
+}
+
+Result<std::optional<ImageFile>> read_image_file(const Path& version_dir) {
+    const auto text = read_file(version_dir / "image.json", kMaxImageFile);
+    if (!text && text.error().sys_errno == ENOENT) return std::optional<ImageFile>{};
+    if (!text) return std::unexpected(text.error());
+    MG_TRY(ImageFile file, parse_image_file(*text));
+    return std::optional(std::move(file));
 }
 
 HttpRequest podman_request(const std::string& socket, std::string method, std::string_view path) {

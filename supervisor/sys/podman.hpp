@@ -21,6 +21,8 @@ struct ImageFile {
     std::string reference;  ///< for people: where it comes from, "registry.example/digits:4"
     std::string digest;     ///< "sha256:…", of its manifest or its id
 };
+/// invalid_config where it is no such object, or its reference is not one line of 255 bytes at most.
+Result<ImageFile> parse_image_file(std::string_view text);
 /// nullopt where the version has none. invalid_config where it is not what it should be, io where it cannot be read.
 Result<std::optional<ImageFile>> read_image_file(const Path& version_dir);
 
