@@ -26,6 +26,13 @@ bool has_header(const std::vector<std::string>& headers, std::string_view name_a
     });
 }
 
+/// libcurl 7.88 (Debian 12) begins HTTP/2 anew on a kept connection without TLS, "Error in the HTTP2 framing layer"
+/// (curl issue 10634, mended in 8.0): there each exchange gets its own connection.
+bool spoils_kept_http2() {
+    static const unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+    return version >= 0x075800 && version < 0x080000;
+}
+
 std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* self) {
     auto& exchange = *static_cast<Transfer::Impl*>(self);
     if (count > exchange.request.max_body - exchange.reply.body.size()) {
@@ -135,8 +142,9 @@ void Transfer::Impl::prepare() {
     // Known too large before it is read; 0 would mean no limit, and on_body() counts anyway.
     curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE,
                      static_cast<curl_off_t>(std::max<std::size_t>(1, request.max_body)));
-    curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
-    curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, request.fresh_connection ? 1L : 0L);
+    const bool fresh = request.fresh_connection || (request.http2 && spoils_kept_http2());
+    curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, fresh ? 1L : 0L);
     if (request.http2)
         curl_easy_setopt(
             handle, CURLOPT_HTTP_VERSION,
