@@ -18,6 +18,13 @@
 
 namespace modelguard::checks {
 
+/// One probe, as the metrics hear of it.
+struct ProbeTold {
+    Outcome outcome{Outcome::unreachable};
+    std::optional<Usec> took{};  ///< of an inference that was answered
+    std::optional<Streamed> streamed{};
+};
+
 /// Everything a check may use while it runs. Borrowed: outlives the Running object.
 struct CheckContext {
     sys::Loop& loop;
@@ -37,9 +44,8 @@ struct CheckContext {
         Usec timeout;
     };
     std::function<Result<Command>(std::string_view name)> command;
-    /// Told of each probe that a protocol classified, for the metrics; may be empty. `took` for an inference that was
-    /// answered.
-    std::function<void(Outcome outcome, std::optional<Usec> took)> on_probe;
+    /// Told of each probe that a protocol classified, for the metrics; may be empty.
+    std::function<void(const ProbeTold&)> on_probe;
 };
 
 struct CheckOutcome {

@@ -61,7 +61,7 @@ class ReadyRun final : public Run {
         ++probes_;
         ask_model(std::move(request), [this](const Result<sys::HttpReply>& reply) {
             ReadyAnswer answer = context_.target.protocol->classify_ready(context_.target, reply);
-            tell_probe(answer.outcome);
+            tell_probe({.outcome = answer.outcome});
             if (answer.outcome != Outcome::ok) return again(answer.outcome, std::move(answer.detail));
             if (params_.canary.empty()) return pass(answer.detail);
             infer();
@@ -79,7 +79,7 @@ class ReadyRun final : public Run {
             InferAnswer answer = context_.target.protocol->read_infer(context_.target, params_.shape, reply);
             // Until the time is out a slow first inference is loading.
             if (!reply && reply.error().kind == ErrorKind::timed_out) answer.outcome = Outcome::loading;
-            tell_probe(answer.outcome, reply ? &*reply : nullptr);
+            tell_inference(answer, reply);
             if (answer.not_finite) return end(failed("not_finite", "says ready, but " + answer.detail));
             if (answer.outcome != Outcome::ok) return again(answer.outcome, "inference: " + answer.detail);
             pass(fmt::format("one inference took {}", format_age(reply->total)));

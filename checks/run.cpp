@@ -75,8 +75,14 @@ void Run::exchange(sys::HttpRequest request, std::function<void(const Result<sys
     });
 }
 
-void Run::tell_probe(Outcome outcome, const sys::HttpReply* reply) const {
-    if (context_.on_probe) context_.on_probe(outcome, reply ? std::optional(reply->total) : std::nullopt);
+void Run::tell_probe(const ProbeTold& probe) const {
+    if (context_.on_probe) context_.on_probe(probe);
+}
+
+void Run::tell_inference(const InferAnswer& answer, const Result<sys::HttpReply>& reply) const {
+    tell_probe({.outcome = answer.outcome,
+                .took = reply ? std::optional(reply->total) : std::nullopt,
+                .streamed = answer.streamed});
 }
 
 void Run::ask_model(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next) {
@@ -127,7 +133,7 @@ void InferRun::on_reply(const Result<sys::HttpReply>& reply) {
     Probe probe{.answer = context_.target.protocol->read_infer(context_.target, params_.shape, reply),
                 .took = reply ? reply->total : timeout_,
                 .timed_out = !reply && reply.error().kind == ErrorKind::timed_out};
-    tell_probe(probe.answer.outcome, reply ? &*reply : nullptr);
+    tell_inference(probe.answer, reply);
     switch (probe.answer.outcome) {
         case Outcome::ok:
         case Outcome::broken:

@@ -31,11 +31,12 @@ class Run : public Running {
     /// Sends and hands over the reply. An error that says nothing about the server (a wrong URL, no memory) ends the
     /// run as inconclusive, code not_asked, instead.
     void exchange(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next);
-    /// Tells the metrics of a probe; `reply` of an inference has its time.
-    void tell_probe(Outcome outcome, const sys::HttpReply* reply = nullptr) const;
     /// The same for a request to the model server, which gets the device's key where there is one; a key that cannot be
     /// read ends the run as inconclusive, code no_key.
     void ask_model(sys::HttpRequest request, std::function<void(const Result<sys::HttpReply>&)> next);
+    /// For the metrics: what a probe came to; of an inference with its times.
+    void tell_probe(const ProbeTold& probe) const;
+    void tell_inference(const InferAnswer& answer, const Result<sys::HttpReply>& reply) const;
     /// Differs between any two requests of this device, restarts included.
     static std::uint64_t next_unique();
 

@@ -56,9 +56,9 @@ void Judging::run_current() {
         spec_.context.baseline = &baseline_;
     }
     told_probes_ = 0;
-    spec_.context.on_probe = [this, &check](checks::Outcome outcome, std::optional<Usec> took) {
+    spec_.context.on_probe = [this, &check](const checks::ProbeTold& probe) {
         ++told_probes_;
-        if (spec_.on_probe) spec_.on_probe(check.name, outcome, took);
+        if (spec_.on_probe) spec_.on_probe(check.name, probe);
     };
     began_ = sys::boottime_now();
     running_ =
@@ -101,11 +101,9 @@ void Judging::tell_other_probes(const std::string& check, const checks::CheckOut
         const bool last = told_probes_ + 1 == outcome.probes;
         const bool answered = last && outcome.verdict != core::VerdictKind::inconclusive;
         const bool passed = outcome.verdict == core::VerdictKind::pass;
-        spec_.on_probe(check,
-                       !answered ? checks::Outcome::unreachable
-                       : passed  ? checks::Outcome::ok
-                                 : checks::Outcome::broken,
-                       std::nullopt);
+        spec_.on_probe(check, {.outcome = !answered ? checks::Outcome::unreachable
+                                          : passed  ? checks::Outcome::ok
+                                                    : checks::Outcome::broken});
     }
 }
 

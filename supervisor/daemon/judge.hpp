@@ -35,8 +35,7 @@ struct JudgingSpec {
     checks::CheckContext context;                  ///< without a baseline: that comes from `baselines`
     bool light{false};                             ///< only checks that do not infer in numbers: for the steady state
     std::map<std::string, std::string> baselines;  ///< measurement on the LKG by check
-    /// Told of each probe; `took` for an inference that was answered.
-    std::function<void(const std::string& check, checks::Outcome outcome, std::optional<Usec> took)> on_probe{};
+    std::function<void(const std::string& check, const checks::ProbeTold& probe)> on_probe{};
 };
 
 struct Judgement {

@@ -25,6 +25,11 @@ constexpr MetricFamily kProbes{"modelguard_probes_total", MetricType::counter,
                                "Probes of the checks, by what each came to."};
 constexpr MetricFamily kProbeDuration{"modelguard_probe_duration_seconds", MetricType::histogram,
                                       "Time from the request of an inference to the end of its answer.", "seconds"};
+constexpr MetricFamily kFirstToken{"modelguard_time_to_first_token_seconds", MetricType::histogram,
+                                   "Of an answer that came as a stream: time from the request to its first token.",
+                                   "seconds"};
+constexpr MetricFamily kLaterTokens{"modelguard_time_per_output_token_seconds", MetricType::histogram,
+                                    "Of an answer that came as a stream: mean time between its tokens.", "seconds"};
 constexpr MetricFamily kVerdicts{"modelguard_verdicts_total", MetricType::counter,
                                  "Verdicts of judgings, passes of the steady watch included; reason is the code of the "
                                  "first required check that did not pass."};
@@ -54,10 +59,16 @@ void add(std::map<std::vector<std::string>, Histogram>& histograms, const std::v
 std::string_view unit_of(std::string_view name) { return name.substr(name.rfind('_') + 1); }
 }  // namespace
 
-void Metrics::probed(const std::string& model, const Digest& version, const std::string& check, checks::Outcome outcome,
-                     std::optional<Usec> took) {
-    ++probes_[{model, version.short_form(), check, std::string(checks::to_word(outcome))}];
-    if (took) add(probe_durations_, {model, version.short_form()}, kProbeBounds, *took);
+void Metrics::probed(const std::string& model, const Digest& version, const std::string& check,
+                     const checks::ProbeTold& probe) {
+    ++probes_[{model, version.short_form(), check, std::string(checks::to_word(probe.outcome))}];
+    const Key key{model, version.short_form()};
+    if (probe.took) add(probe_durations_, key, kProbeBounds, *probe.took);
+    if (!probe.streamed) return;
+    const checks::Streamed& streamed = *probe.streamed;
+    add(first_tokens_, key, kProbeBounds, streamed.first);
+    if (streamed.tokens > 1)
+        add(later_tokens_, key, kProbeBounds, (streamed.last - streamed.first) / (streamed.tokens - 1));
 }
 
 void Metrics::judged(const std::string& model, const Digest& version, core::Subject subject, core::VerdictKind verdict,
@@ -142,6 +153,8 @@ void Metrics::forget_absent(const MetricFacts& facts) {
     };
     of_version(probes_);
     of_version(probe_durations_);
+    of_version(first_tokens_);
+    of_version(later_tokens_);
     for (auto& [metric, values] : measured_)
         of_version(values);
     of_model(verdicts_);
@@ -187,6 +200,12 @@ void Metrics::write_counts(MetricsText& text) const {
                     static_cast<double>(count));
     text.begin(kProbeDuration);
     for (const auto& [key, values] : probe_durations_)
+        text.sample({{"model", key[0]}, {"version", key[1]}}, values);
+    text.begin(kFirstToken);
+    for (const auto& [key, values] : first_tokens_)
+        text.sample({{"model", key[0]}, {"version", key[1]}}, values);
+    text.begin(kLaterTokens);
+    for (const auto& [key, values] : later_tokens_)
         text.sample({{"model", key[0]}, {"version", key[1]}}, values);
     for (const checks::CheckKind* kind : checks::kinds()) {
         const auto measured = measured_.find(kind->metric);

@@ -35,9 +35,8 @@ struct MetricFacts {
 
 class Metrics {
   public:
-    /// One probe of a check. `took` where the time it took is the server's, not that of several things.
-    void probed(const std::string& model, const Digest& version, const std::string& check, checks::Outcome outcome,
-                std::optional<Usec> took);
+    void probed(const std::string& model, const Digest& version, const std::string& check,
+                const checks::ProbeTold& probe);
     /// A judging of a version has ended.
     void judged(const std::string& model, const Digest& version, core::Subject subject, core::VerdictKind verdict,
                 const std::vector<core::CheckReport>& reports);
@@ -56,6 +55,7 @@ class Metrics {
 
     std::map<Key, std::uint64_t> probes_;                         // model, version, check, outcome
     std::map<Key, Histogram> probe_durations_;                    // model, version
+    std::map<Key, Histogram> first_tokens_, later_tokens_;        // model, version
     std::map<std::string_view, std::map<Key, double>> measured_;  // by the kind's metric: model, version, check
     std::map<Key, std::uint64_t> verdicts_;                       // model, subject, verdict, reason
     std::map<Key, std::uint64_t> rollbacks_;                      // model (empty: the OS), scope, reason

@@ -124,10 +124,10 @@ struct ProbesTest : JudgingTest {
                                     .kind = &kGate,
                                     .check = std::make_shared<Scripted>(std::move(outcome), &runs["tcp"], nullptr)});
         JudgingSpec what = spec();
-        what.on_probe = [&](const std::string& check, checks::Outcome each, std::optional<Usec> took) {
+        what.on_probe = [&](const std::string& check, const checks::ProbeTold& probe) {
             EXPECT_EQ(check, "tcp");
-            EXPECT_FALSE(took);
-            told += (told.empty() ? "" : " ") + std::string(checks::to_word(each));
+            EXPECT_FALSE(probe.took);
+            told += (told.empty() ? "" : " ") + std::string(checks::to_word(probe.outcome));
         };
         judge(std::move(what));
         return told;

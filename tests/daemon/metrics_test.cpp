@@ -74,15 +74,29 @@ TEST_F(MetricsTest, nothing_is_printed_that_nothing_was_told_of) {
 }
 
 TEST_F(MetricsTest, probes_count_by_outcome_and_only_answers_have_a_duration) {
-    metrics.probed("digits", kGood, "accuracy", checks::Outcome::ok, milliseconds(2));
-    metrics.probed("digits", kGood, "accuracy", checks::Outcome::ok, milliseconds(30));
-    metrics.probed("digits", kGood, "accuracy", checks::Outcome::unreachable, std::nullopt);
+    metrics.probed("digits", kGood, "accuracy", {checks::Outcome::ok, milliseconds(2)});
+    metrics.probed("digits", kGood, "accuracy", {checks::Outcome::ok, milliseconds(30)});
+    metrics.probed("digits", kGood, "accuracy", {checks::Outcome::unreachable});
 
     has("modelguard_probes_total{model=\"digits\",version=\"aaaaaaaaaaaa\",check=\"accuracy\",outcome=\"ok\"} 2");
     has("modelguard_probes_total{model=\"digits\",version=\"aaaaaaaaaaaa\",check=\"accuracy\",outcome=\"unreachable\"} "
         "1");
     has("modelguard_probe_duration_seconds_count{model=\"digits\",version=\"aaaaaaaaaaaa\"} 2");
     has("modelguard_probe_duration_seconds_bucket{model=\"digits\",version=\"aaaaaaaaaaaa\",le=\"0.0025\"} 1");
+}
+
+TEST_F(MetricsTest, a_streamed_answer_has_the_time_of_its_first_token_and_between_the_others) {
+    const auto told = [&](std::int64_t tokens) {
+        metrics.probed(
+            "digits", kGood, "chat",
+            {checks::Outcome::ok, milliseconds(900), checks::Streamed{milliseconds(100), milliseconds(900), tokens}});
+    };
+    told(1);
+    has_not("per_output_token");  // one token has none after it
+    told(5);
+    has("modelguard_time_to_first_token_seconds_sum{model=\"digits\",version=\"aaaaaaaaaaaa\"} 0.2");
+    has("modelguard_time_per_output_token_seconds_sum{model=\"digits\",version=\"aaaaaaaaaaaa\"} 0.2");
+    has("modelguard_time_per_output_token_seconds_count{model=\"digits\",version=\"aaaaaaaaaaaa\"} 1");
 }
 
 TEST_F(MetricsTest, a_verdict_has_the_code_of_the_first_required_check_that_did_not_pass) {
@@ -151,8 +165,8 @@ TEST_F(MetricsTest, an_os_rollback_has_a_scope_and_no_model) {
 }
 
 TEST_F(MetricsTest, counts_of_versions_and_models_that_are_gone_go_too) {
-    metrics.probed("digits", kGood, "ready", checks::Outcome::ok, milliseconds(1));
-    metrics.probed("digits", kBad, "ready", checks::Outcome::ok, milliseconds(1));
+    metrics.probed("digits", kGood, "ready", {checks::Outcome::ok, milliseconds(1)});
+    metrics.probed("digits", kBad, "ready", {checks::Outcome::ok, milliseconds(1)});
     metrics.judged("other", kGood, core::Subject::current, core::VerdictKind::pass, {});
 
     const std::string text = page(facts({"aaaaaaaaaaaa"}));
