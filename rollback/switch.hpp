@@ -77,6 +77,9 @@ struct SwitchKind {
     std::unique_ptr<Running> (*start)(const SwitchRequest&, std::function<void(Outcome)> done);
     /// Where `current` points now; empty: nowhere.
     Result<core::VersionId> (*current)(const sys::Path& model_dir);
+    /// Lets go of what it keeps outside of the store for versions that have gone from the store. What fails now is done
+    /// the next time. nullptr: it keeps nothing there.
+    std::unique_ptr<Running> (*tidy)(const ServiceContext&, std::function<void(Outcome)> done){nullptr};
 };
 
 std::span<const SwitchKind* const> switches();

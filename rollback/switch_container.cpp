@@ -22,43 +22,106 @@ constexpr const char* kImageArchive = "image.tar";
 constexpr Usec kAnswerTimeout = std::chrono::seconds(60);  // podman waits for its locks; a tag itself takes 10 ms
 constexpr Usec kLoadTimeout = std::chrono::minutes(30);    // 10 GiB at the pace of an SD card
 
-class ContainerSwitch final : public Running {
+/// What switching and tidying share: requests to podman, and the tags of versions that are gone.
+class PodmanRun : public Running {
+  protected:
+    using Next = std::function<void(const sys::HttpReply&)>;
+
+    PodmanRun(const ServiceContext& service, std::function<void(Outcome)> done)
+        : service_(service),
+          delivery_(service.loop, std::move(done)),
+          repository_("localhost/modelguard/" + service.model) {}
+
+    void fail(const std::string& why) { delivery_.deliver(failed_outcome(one_line(why, 600))); }
+
+    /// The answer goes to `next`, whatever its status; no answer is a failure.
+    void ask(std::string method, const std::string& path, Next next) {
+        send(sys::podman_request(service_.podman_socket, std::move(method), path), kAnswerTimeout, std::move(next));
+    }
+    void send(sys::HttpRequest request, Usec timeout, Next next) {
+        request.timeout = timeout;
+        transfer_ =
+            service_.http.send(std::move(request), [this, next = std::move(next)](const Result<sys::HttpReply>& reply) {
+                if (!reply)
+                    return fail("podman does not answer at " + service_.podman_socket + ": " + reply.error().what +
+                                "; see systemctl status podman.socket");
+                next(*reply);
+            });
+    }
+    void list(std::function<void(const std::vector<sys::LocalImage>&)> next) {
+        ask("GET", "/images/json", [this, next = std::move(next)](const sys::HttpReply& reply) {
+            if (reply.status != 200) return fail("podman images: " + sys::podman_error(reply));
+            const auto images = sys::parse_images(reply.body);
+            if (!images) return fail(images.error().what);
+            next(*images);
+        });
+    }
+    std::string image_path(std::string_view name) const { return "/images/" + std::string(name); }
+    std::string tag_of(std::string_view tag) const { return repository_ + ":" + std::string(tag); }
+
+    /// Takes the tags away that versions have left which are gone from the store, and with its last tag an image. One
+    /// that a container still uses stays until the next time.
+    void remove_obsolete(const std::vector<sys::LocalImage>& images, std::function<void()> next) {
+        obsolete_.clear();
+        for (const sys::LocalImage& image : images)
+            for (const std::string& tag : image.tags)
+                if (tag.starts_with(tag_of(kKeptPrefix))) obsolete_.push_back(tag);
+        remove_next(std::move(next));
+    }
+
+    const ServiceContext service_;
+    Delivery delivery_;
+    std::string repository_;
+
+  private:
+    // Looked at just before: meanwhile a version may have come back.
+    bool is_obsolete(const std::string& tag) const {
+        std::error_code error;
+        const auto version = tag.substr(repository_.size() + 1);
+        return !std::filesystem::exists(service_.model_dir / "versions" / version, error) && !error;
+    }
+    void remove_next(std::function<void()> next) {
+        while (!obsolete_.empty()) {
+            const std::string tag = std::move(obsolete_.back());
+            obsolete_.pop_back();
+            if (is_obsolete(tag))
+                return ask("DELETE", image_path(tag),
+                           [this, next = std::move(next)](const sys::HttpReply&) { remove_next(next); });
+        }
+        next();
+    }
+
+    std::vector<std::string> obsolete_;
+    sys::Transfer transfer_;
+};
+
+class ContainerTidy final : public PodmanRun {
+  public:
+    ContainerTidy(const ServiceContext& service, std::function<void(Outcome)> done)
+        : PodmanRun(service, std::move(done)) {
+        list([this](const std::vector<sys::LocalImage>& images) {
+            remove_obsolete(images, [this] { delivery_.deliver(done_outcome()); });
+        });
+    }
+};
+
+class ContainerSwitch final : public PodmanRun {
   public:
     ContainerSwitch(const SwitchRequest& request, std::function<void(Outcome)> done)
-        : request_(request),
-          delivery_(request.service.loop, std::move(done)),
-          repository_("localhost/modelguard/" + request.service.model),
+        : PodmanRun(request.service, std::move(done)),
+          to_(request.to),
+          then_kind_(request.then),
+          then_params_(request.then_params),
           version_dir_(request.service.model_dir / "versions" / request.to.dir_name()) {
-        if (request_.to.empty())
+        if (to_.empty())
             clear();
         else if (read_image_file())
             look_at_kept();
     }
 
   private:
-    using Next = std::function<void(const sys::HttpReply&)>;
-
-    void fail(const std::string& why) { delivery_.deliver(failed_outcome(one_line(why, 600))); }
     void refuse(const std::string& why) { delivery_.deliver(refused_outcome(one_line(why, 600))); }
-
-    /// The answer goes to `next`, whatever its status; no answer is a failure.
-    void ask(std::string method, const std::string& path, Next next) {
-        send(sys::podman_request(request_.service.podman_socket, std::move(method), path), kAnswerTimeout,
-             std::move(next));
-    }
-    void send(sys::HttpRequest request, Usec timeout, Next next) {
-        request.timeout = timeout;
-        transfer_ = request_.service.http.send(
-            std::move(request), [this, next = std::move(next)](const Result<sys::HttpReply>& reply) {
-                if (!reply)
-                    return fail("podman does not answer at " + request_.service.podman_socket + ": " +
-                                reply.error().what + "; see systemctl status podman.socket");
-                next(*reply);
-            });
-    }
-    std::string image_path(std::string_view name) const { return "/images/" + std::string(name); }
-    std::string tag_of(std::string_view tag) const { return repository_ + ":" + std::string(tag); }
-    std::string kept_tag() const { return request_.to.dir_name(); }
+    std::string kept_tag() const { return to_.dir_name(); }
 
     /// False where it ended here: what the version says of itself is its own fault.
     bool read_image_file() {
@@ -73,8 +136,7 @@ class ContainerSwitch final : public Running {
                 "\"digest\": …} to the bundle, or use the switch files");
         } else {
             image_ = **file;
-            const std::string refusal =
-                request_.service.refuse_image ? request_.service.refuse_image(image_.reference) : std::string();
+            const std::string refusal = service_.refuse_image ? service_.refuse_image(image_.reference) : std::string();
             if (!refusal.empty()) fail("image.json: " + refusal);
             return refusal.empty();
         }
@@ -87,50 +149,21 @@ class ContainerSwitch final : public Running {
             if (reply.status == 200)
                 if (const auto images = sys::parse_images(reply.body); images && images->front().is(image_.digest))
                     return tag(images->front().id, kCurrentTag, [this] { finish_switch(); });
-            list();
+            find();
         });
     }
 
-    void list() {
-        ask("GET", "/images/json", [this](const sys::HttpReply& reply) {
-            if (reply.status != 200) return fail("podman images: " + sys::podman_error(reply));
-            const auto images = sys::parse_images(reply.body);
-            if (!images) return fail(images.error().what);
-            find_obsolete(*images);
+    void find() {
+        list([this](const std::vector<sys::LocalImage>& images) {
             const auto found =
-                std::ranges::find_if(*images, [this](const sys::LocalImage& image) { return image.is(image_.digest); });
-            // Its own tag comes before others go: theirs may be the only ones that it has.
-            if (found != images->end())
-                return tag(found->id, kept_tag(), [this, id = found->id] {
-                    remove_obsolete([this, id] { tag(id, kCurrentTag, [this] { finish_switch(); }); });
-                });
-            if (is_loaded_)
+                std::ranges::find_if(images, [this](const sys::LocalImage& image) { return image.is(image_.digest); });
+            if (found == images.end() && is_loaded_)
                 return refuse("image.tar of the version does not hold " + image_.digest +
                               ", which its image.json names; make the bundle anew");
-            remove_obsolete([this] { load(); });
+            // Before a new image is loaded, for the space.
+            if (found == images.end()) return remove_obsolete(images, [this] { load(); });
+            tag(found->id, kept_tag(), [this, id = found->id] { tag(id, kCurrentTag, [this] { finish_switch(); }); });
         });
-    }
-
-    /// Versions that are gone from the store keep no image.
-    void find_obsolete(const std::vector<sys::LocalImage>& images) {
-        obsolete_.clear();
-        for (const sys::LocalImage& image : images)
-            for (const std::string& tag : image.tags) {
-                if (!tag.starts_with(tag_of(kKeptPrefix))) continue;
-                std::error_code error;
-                const auto version = tag.substr(repository_.size() + 1);
-                const bool is_there = std::filesystem::exists(request_.service.model_dir / "versions" / version, error);
-                if (!is_there && !error) obsolete_.push_back(tag);
-            }
-    }
-
-    // Before a new image is loaded, for the space. One that a container still uses stays until the next time.
-    void remove_obsolete(std::function<void()> next) {
-        if (obsolete_.empty()) return next();
-        const std::string tag = std::move(obsolete_.back());
-        obsolete_.pop_back();
-        ask("DELETE", image_path(tag),
-            [this, next = std::move(next)](const sys::HttpReply&) { remove_obsolete(next); });
     }
 
     void load() {
@@ -145,13 +178,13 @@ class ContainerSwitch final : public Running {
                         "' into the bundle as image.tar, with the image's id as digest");
         }
         is_loaded_ = true;
-        sys::HttpRequest request = sys::podman_request(request_.service.podman_socket, "POST", "/images/load");
+        sys::HttpRequest request = sys::podman_request(service_.podman_socket, "POST", "/images/load");
         request.headers = {"Content-Type: application/x-tar"};
         request.body_file = archive;
         send(std::move(request), kLoadTimeout, [this](const sys::HttpReply& reply) {
             // No space, or no archive: podman's 500 does not tell them apart, so the version is not blamed.
             if (reply.status != 200) return fail("podman load of the version's image.tar: " + sys::podman_error(reply));
-            list();
+            find();
         });
     }
 
@@ -176,15 +209,14 @@ class ContainerSwitch final : public Running {
     }
 
     void finish_switch() {
-        const ServiceContext& service = request_.service;
-        if (const auto moved = with_context(move_link(service.model_dir, request_.to), "move the link"); !moved) {
+        if (const auto moved = with_context(move_link(service_.model_dir, to_), "move the link"); !moved) {
             Outcome outcome = failed_outcome(one_line(moved.error().what));
-            outcome.link_moved = is_linked(service.model_dir, request_.to);
+            outcome.link_moved = is_linked(service_.model_dir, to_);
             return delivery_.deliver(std::move(outcome));
         }
-        if (request_.then == nullptr) return finish(done_outcome());
-        then_ = request_.then->start(service, request_.then_params, ThenVerb::version_changed,
-                                     [this](Outcome outcome) { finish(std::move(outcome)); });
+        if (then_kind_ == nullptr) return finish(done_outcome());
+        then_ = then_kind_->start(service_, then_params_, ThenVerb::version_changed,
+                                  [this](Outcome outcome) { finish(std::move(outcome)); });
     }
 
     void finish(Outcome outcome) {
@@ -192,14 +224,12 @@ class ContainerSwitch final : public Running {
         delivery_.deliver(std::move(outcome));
     }
 
-    const SwitchRequest request_;
-    Delivery delivery_;
-    std::string repository_;
-    sys::Path version_dir_;
+    const core::VersionId to_;
+    const ThenKind* const then_kind_;
+    const ParamMap then_params_;
+    const sys::Path version_dir_;
     sys::ImageFile image_;
-    std::vector<std::string> obsolete_;
     bool is_loaded_{false};
-    sys::Transfer transfer_;
     std::unique_ptr<Running> then_;
 };
 }  // namespace
@@ -212,6 +242,9 @@ constinit const SwitchKind switch_container{
         return std::make_unique<ContainerSwitch>(request, std::move(done));
     },
     .current = read_current,
+    .tidy = [](const ServiceContext& service, std::function<void(Outcome)> done) -> std::unique_ptr<Running> {
+        return std::make_unique<ContainerTidy>(service, std::move(done));
+    },
 };
 
 }  // namespace modelguard::rollback

@@ -235,6 +235,10 @@ std::size_t Runner::collect_garbage(std::size_t spare) {
         note("version " + digest.short_form() + " of " + name + " is needed by nobody and " +
              (removed ? "was removed" : "could not be removed: " + removed.error().what));
     }
+    for (const auto& [name, model] : state_.models)
+        if (std::ranges::find(changes.forgotten_versions, name, &std::pair<std::string, Digest>::first) !=
+            changes.forgotten_versions.end())
+            tidy(name, manifests_.find_or_newest(name, model.manifest.rev).get());
     if (on_commit) on_commit(false);
     return changes.forgotten_versions.size() + quarantined;
 }

@@ -158,6 +158,8 @@ class Runner {
     void verify_again(const core::Verify& action);
     Result<void> mark(const core::MarkKnownGood& action);
     void mark_again(const core::MarkKnownGood& action);
+    /// What the switch keeps for versions that have gone from the store goes too, beside everything else.
+    void tidy(const std::string& model, const Manifest* manifest);
     std::uint64_t next_hash_turn() const;
     store::VersionInfo hashed(store::VersionInfo info, const store::VersionStore::Verified& found) const;
     std::optional<std::vector<Digest>> linked(const std::string& model) const;
@@ -174,6 +176,7 @@ class Runner {
     std::map<std::uint64_t, store::Operation> open_operations_;
     std::map<std::string, std::unique_ptr<Active>, std::less<>> active_;
     std::map<std::string, sys::Source, std::less<>> marking_;  // another try of setting the known-good link
+    std::map<std::string, std::unique_ptr<rollback::Running>, std::less<>> tidying_;
     std::map<std::string, LatestChecks, std::less<>> latest_;
     Metrics metrics_;
     std::deque<std::pair<core::Event, Extra>> queue_;

@@ -98,10 +98,22 @@ void Runner::perform(const core::ForgetModel& action) {
     marking_.erase(action.model);
     latest_.erase(action.model);
     versions_.erase(action.model);
+    const auto manifest = manifests_.find_or_newest(action.model, {});
     manifests_.forget(action.model);
     if (const auto removed = parts_.versions.remove_model(action.model); !removed)
         note("what " + action.model +
              " has on the disk could not be removed, again at the next start: " + removed.error().what);
+    tidy(action.model, manifest.get());
+}
+
+void Runner::tidy(const std::string& model, const Manifest* manifest) {
+    if (manifest == nullptr || manifest->switch_kind->tidy == nullptr) return;
+    tidying_[model] = manifest->switch_kind->tidy(
+        service_context(model, *manifest, {}), [this, model](const rollback::Outcome& outcome) {
+            if (outcome.result != core::SwitchResult::done)
+                note("what " + model + " keeps for versions that are gone stays for now: " + outcome.why);
+            tidying_.erase(model);
+        });
 }
 
 // ---- probing -----------------------------------------------------------------------------------------------------

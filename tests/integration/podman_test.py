@@ -354,6 +354,18 @@ class RealContainers(unittest.TestCase):
             self.conclude(f"killed-{number}", "the supervisor is killed" + (", exits with 3" if crashes else ""), dict(end, failing={}))
             self.assertEqual(self.served(), before)
 
+    def test_k_versions_that_are_gone_keep_no_image(self):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            versions = set(os.listdir(self.device.models / "versions"))
+            tags = self.podman("images", "--format", "{{.Tag}}", "--filter", "reference=localhost/modelguard/digits").split()
+            kept = {tag for tag in tags if tag.startswith("sha256-")}
+            if kept <= versions:
+                break
+        self.assertLessEqual(kept, versions)
+        for link in ("current", "known-good"):
+            self.assertIn(os.readlink(self.device.models / link).removeprefix("versions/"), kept)
+
 
 if __name__ == "__main__":
     reason = why_not()

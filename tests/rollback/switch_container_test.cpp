@@ -112,6 +112,12 @@ struct ContainerSwitchTest : RollbackTest {
         podman.asked.clear();
         return run_switch(to, then, params, "container");
     }
+    Outcome tidy() {
+        std::optional<Outcome> outcome;
+        const auto running = find_switch("container")->tidy(service(), [&](Outcome o) { outcome = std::move(o); });
+        EXPECT_TRUE(run_until(*loop, [&] { return outcome.has_value(); }));
+        return outcome.value_or(Outcome{});
+    }
 };
 
 TEST_F(ContainerSwitchTest, the_tag_and_the_link_name_the_version_and_its_image_is_kept) {
@@ -196,19 +202,39 @@ TEST_F(ContainerSwitchTest, an_image_that_is_nowhere_changes_nothing_and_says_wh
     EXPECT_EQ(link(), "versions/" + v1.dir_name());
 }
 
-TEST_F(ContainerSwitchTest, tags_of_versions_that_are_gone_from_the_store_go_with_the_next_new_version) {
+TEST_F(ContainerSwitchTest, tidying_takes_the_tags_that_versions_left_and_images_without_any_other) {
     go(v1);
+    go(v2);
+    const std::string gone = "localhost/modelguard/digits:sha256-";
     const std::string foreign = "localhost/modelguard/digits2:sha256-" + std::string(64, '9');
-    podman.images[std::string(64, 'f')] = {"sha256:0", {"localhost/modelguard/digits:sha256-" + std::string(64, '9')}};
+    podman.images[std::string(64, 'f')] = {"sha256:0", {gone + std::string(64, '9')}};
     podman.images[std::string(64, '0')] = {"sha256:1", {foreign}};
-    podman.images[second].tags.push_back("localhost/modelguard/digits:sha256-" + std::string(64, '6'));
+    podman.images[second].tags.push_back(gone + std::string(64, '6'));
 
-    EXPECT_EQ(go(v2).result, SwitchResult::done);
+    EXPECT_EQ(tidy().result, SwitchResult::done);
 
     EXPECT_FALSE(podman.images.contains(std::string(64, 'f')));
     EXPECT_EQ(podman.find(foreign), std::string(64, '0')) << "another model's";
     EXPECT_EQ(podman.find(kept(v1)), first);
     EXPECT_EQ(podman.images[second].tags, (std::vector<std::string>{"registry.example/digits:2", kept(v2), kCurrent}));
+    podman_socket = (dir / "nobody.sock").string();
+    EXPECT_EQ(tidy().result, SwitchResult::failed);
+}
+
+TEST_F(ContainerSwitchTest, what_versions_left_goes_before_an_image_is_loaded) {
+    podman.images[std::string(64, 'f')] = {"sha256:0", {"localhost/modelguard/digits:sha256-" + std::string(64, '9')}};
+    podman.images.erase(second);
+    const std::string id(64, 'e');
+    write(v2, "image.json", image_json("sha256:" + id));
+    write(v2, "image.tar", id);
+
+    EXPECT_EQ(go(v2).result, SwitchResult::done);
+
+    EXPECT_FALSE(podman.images.contains(std::string(64, 'f')));
+    const auto removed =
+        std::ranges::find_if(podman.asked, [](const auto& line) { return line.starts_with("DELETE"); });
+    const auto loaded = std::ranges::find(podman.asked, "POST /images/load");
+    EXPECT_LT(removed, loaded);
 }
 
 TEST_F(ContainerSwitchTest, no_version_takes_the_tag_and_the_link_away) {
