@@ -43,26 +43,33 @@ class Follower {
                 return refuse(kFailed, ErrorKind::timed_out,
                               "not decided within " + format_duration(options_.timeout) + ": " + goes_on());
             // One more look at the history when it has ended: the decision that ended it is told before the outcome.
-            MG_ASK(const bool news, ask_patiently([&] { return tell_news(running ? kLongPoll : 0s); }));
+            MG_ASK(const bool news, ask_patiently([&] { return tell_news(running && decides() ? kLongPoll : 0s); }));
             static_cast<void>(news);
             if (!running) return document;
         }
     }
 
   private:
+    /// The end of a check is no decision, so that the history has no news of it.
+    bool decides() const { return operation_.kind != "check"; }
+
+    /// At most so long, in seconds, as the time allows.
+    std::string patience(std::chrono::seconds wait) const {
+        Usec left = wait;
+        if (options_.timeout.count() > 0) left = std::clamp<Usec>(options_.timeout - (boottime() - began_), 0s, wait);
+        return std::to_string(std::chrono::ceil<std::chrono::seconds>(left).count());
+    }
+
     Answer<std::string> operation_document() const {
-        return session_.get("/v1/operations/" + std::to_string(operation_.id), kPollSilence, interrupts_.fd());
+        const std::string wait = decides() ? std::string() : "?wait=" + patience(kLongPoll);
+        return session_.get("/v1/operations/" + std::to_string(operation_.id) + wait, kPollSilence, interrupts_.fd());
     }
 
     /// True if something was told.
     Answer<bool> tell_news(std::chrono::seconds wait) {
-        Usec patience = wait;
-        if (options_.timeout.count() > 0)
-            patience = std::clamp<Usec>(options_.timeout - (boottime() - began_), 0s, wait);
-        const auto seconds = std::chrono::ceil<std::chrono::seconds>(patience).count();
         MG_ASK(const std::string body,
                session_.get("/v1/history?model=" + api::encode_component(operation_.model) +
-                                "&after=" + std::to_string(after_) + "&limit=100&wait=" + std::to_string(seconds),
+                                "&after=" + std::to_string(after_) + "&limit=100&wait=" + patience(wait),
                             kPollSilence, interrupts_.fd()));
         MG_ASK(api::History history, read_as(api::history_from_json, body));
         std::ranges::reverse(history.items);  // newest first, and a story is told from its beginning

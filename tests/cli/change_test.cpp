@@ -112,6 +112,7 @@ TEST_F(ChangeTest, check_exits_by_what_the_required_checks_say) {
         start_daemon();
         const Ran ran = run({"check", "digits"});
         EXPECT_EQ(ran.exit_code, one.exit_code) << ran.out << ran.err;
+        EXPECT_NE(reads("/v1/operations/12").front().query.at("wait"), "0") << "its end is in no history";
         if (!one.checks.empty()) {
             EXPECT_NE(ran.out.find("accuracy  0.93"), std::string::npos) << ran.out;
         }
