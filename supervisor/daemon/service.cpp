@@ -90,8 +90,8 @@ Service::Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions,
 Service::~Service() = default;
 
 HttpServerHandlers Service::handlers() {
-    return {.handle = [this](HttpServerRequest request,
-                             Responder responder) { handle(std::move(request), std::move(responder)); },
+    return {.handle = [this](const HttpServerRequest& request,
+                             Responder responder) { handle(request, std::move(responder)); },
             .admit = [this](const HttpServerRequest& request) { return admit(request); }};
 }
 
@@ -175,7 +175,7 @@ HttpServerReply Service::metrics(const HttpServerRequest& request, Responder&) {
             .headers = {{"Vary", "Accept"}}};
 }
 
-void Service::handle(HttpServerRequest request, Responder responder) {
+void Service::handle(const HttpServerRequest& request, Responder responder) {
     const Route* route = find_route(request);
     if (!route || !route->answer) return responder.reply(no_such_path(request));
     runner_.ensure_storage();
@@ -273,11 +273,11 @@ void Service::wait(const HttpServerRequest& request, Responder& responder,
     mine->responder.on_client_gone([this, mine] { waiting_.erase(mine); });
     HttpServerRequest plain = request;
     plain.query.erase("wait");
-    mine->deadline = loop_.add_timer(std::chrono::seconds(seconds), [this, mine, plain = std::move(plain)] {
-        HttpServerRequest again = plain;
+    mine->deadline = loop_.add_timer(std::chrono::seconds(seconds), [this, mine, plain = std::move(plain)]() mutable {
+        const HttpServerRequest again = std::move(plain);
         Responder late = std::move(mine->responder);
         waiting_.erase(mine);  // and with it this callback
-        handle(std::move(again), std::move(late));
+        handle(again, std::move(late));
     });
 }
 

@@ -39,7 +39,7 @@ class Service {
     };
 
     HttpAdmission admit(const HttpServerRequest& request);
-    void handle(HttpServerRequest request, Responder responder);
+    void handle(const HttpServerRequest& request, Responder responder);
     struct Route;
     static const Route* find_route(const HttpServerRequest& request);
     // Of the routes.

@@ -80,7 +80,7 @@ api::Status make_status(const Runner& runner, const DeviceFacts& device) {
     status.os_booted = device.os_backend == "none" ? std::string() : state.os.view.booted;
     status.notes = device.notes;
     if (runner.storage_failed())
-        status.notes.push_back(
+        status.notes.emplace_back(
             "the ledger cannot be written: nothing is decided until it can (is the disk full or read-only?)");
     status.healthy = true;
     for (const auto& [name, s] : state.models) {
