@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <set>
 
 #include "supervisor/daemon/canary_tool.hpp"
 #include "supervisor/daemon/config_files.hpp"
@@ -41,6 +42,23 @@ int answer_validate(const std::string& file, const std::string& root) {
     return valid ? 0 : kAnswerIsNo;
 }
 
+/// The units that modelguardd may manage on this device, one a line: what root has written, not what a manifest that
+/// was sent says. Read by the polkit rule (units/50-modelguard.rules.in).
+int answer_units(const std::string& root) {
+    const sys::Path config = sys::Path(root) / "etc/modelguard";
+    const auto device = daemon::read_device_config(config);
+    if (!device) {
+        fmt::print(stderr, "modelguardd: {}\n", device.error().what);
+        return kAnswerIsNo;
+    }
+    std::set<std::string> units(device->units.begin(), device->units.end());
+    for (const daemon::Manifest& manifest : daemon::read_manifests(config, *device).manifests)
+        units.insert(manifest.model + ".service");
+    for (const std::string& unit : units)
+        fmt::print("{}\n", unit);
+    return 0;
+}
+
 int answer_digest(const std::string& tree) {
     const auto digest = store::digest_tree(tree);
     if (!digest) {
@@ -74,7 +92,7 @@ int run(int argc, char** argv) {
     CLI::App app{"modelguardd: health-check and rollback supervisor for AI models"};
     daemon::DaemonOptions options;
     std::string validate, digest, man;
-    bool kinds = false, schema = false;
+    bool kinds = false, schema = false, units = false;
     app.add_option("--root", options.root, "put every path under DIR; needs no root, no systemd, no ostree")
         ->type_name("DIR");
     app.add_option("--os-backend", options.os_backend, "OS backend to use instead of the first one present")
@@ -82,6 +100,7 @@ int run(int argc, char** argv) {
     app.add_option("--validate", validate, "check a manifest and end")->type_name("FILE");
     app.add_option("--digest", digest, "print the version digest of a directory and end")->type_name("PATH");
     app.add_flag("--kinds", kinds, "print the check kinds, protocols, switches and OS backends as JSON and end");
+    app.add_flag("--units", units, "print the units that modelguardd may manage on this device and end");
     app.add_flag("--schema", schema, "print the JSON schema of a manifest, for editors, and end");
     app.add_option("--man", man, "print a man page's template with what this program knows filled in, and end")
         ->type_name("TEMPLATE");
@@ -97,6 +116,7 @@ int run(int argc, char** argv) {
         fmt::print("{}\n", api::to_json(daemon::make_kinds()));
         return 0;
     }
+    if (units) return answer_units(options.root.empty() ? "/" : options.root);
     if (schema) {
         fmt::print("{}", daemon::manifest_schema());
         return 0;

@@ -79,8 +79,9 @@ class Readme(unittest.TestCase):
         self.type("unpin digits")
         self.type("modelguard logs digits", check=WITHOUT_JOURNAL)
         self.type("modelguard remove digits", check=1)  # says what would go
-        self.typed.add("modelguardd --schema")
-        subprocess.run([DAEMON, "--schema"], check=True, stdout=subprocess.DEVNULL)
+        for option in ("--schema", "--units"):
+            self.typed.add(f"modelguardd {option}")
+            subprocess.run([DAEMON, "--root", self.device.root, option], check=True, stdout=subprocess.DEVNULL)
         for word in ("status", "history"):  # mentioned by their names alone
             self.type(word)
         self.assertEqual(shown(), self.typed)

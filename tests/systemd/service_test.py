@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""modelguard as installed, on a machine with a real systemd and polkit: its units, its users, a model that a unit serves.
+
+argv: the build tree. Skipped by name (77) where no such machine can be made."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+os.environ.setdefault("MODELGUARD_BIN", "build/dev")
+import device  # noqa: E402
+import machine  # noqa: E402
+
+BUILD = pathlib.Path(os.environ["MODELGUARD_BIN"]).resolve()
+MODELGUARD = "/usr/bin/modelguard"
+MOST_EXPOSED = 1.3  # systemd-analyze security, of the daemon
+
+SERVER = f"""\
+[Unit]
+Description=Model server of the test
+[Service]
+DynamicUser=yes
+# it ends with its standard input
+ExecStart=/bin/bash -c 'exec /usr/bin/python3 /srv/test/repository_server.py --port 8080 --current /var/lib/modelguard/models/digits/current < <(sleep infinity)'
+Restart=always
+RestartSec=100ms
+StartLimitIntervalSec=0
+"""
+MANIFEST = device.MANIFEST.replace("then: {{oip_repository: {{}}}}", "then: {{systemd: {{unit: digits.service, action: restart}}}}").format(
+    port=8080, ready_within="10s", period="300ms", max_latency="300ms", samples=20, soak="300ms")
+
+
+class Service(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(device.Device())  # makes bundles; its daemon and server are not started
+        cls.machine = cls.enterClassContext(machine.Machine())
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", "/usr"], env=dict(os.environ, DESTDIR=str(cls.machine.upper)), check=True,
+                       stdout=subprocess.DEVNULL)
+        for name in ("repository_server.py", "model_server.py"):
+            cls.machine.write(f"/srv/test/{name}", (HERE.parent / "support" / name).read_text(), 0o755)
+        cls.machine.write("/etc/systemd/system/digits.service", SERVER)
+        cls.machine.write("/etc/modelguard/models.d/digits.yaml", MANIFEST)
+        # A hung daemon is found in seconds, not in half a minute.
+        cls.machine.write("/etc/systemd/system/modelguardd.service.d/test.conf", "[Service]\nWatchdogSec=2s\n")
+        cls.machine.boot()
+        cls.machine.run("systemd-sysusers")
+        cls.machine.run("systemd-tmpfiles", "--create", "modelguard.conf")
+        cls.machine.run("useradd", "--system", "--groups", "modelguard", "keeper")
+        cls.machine.run("useradd", "--system", "stranger")
+        cls.machine.run("systemctl", "daemon-reload")
+        cls.machine.run("systemctl", "preset", "modelguardd.service", "modelguardd-api.socket", "modelguardd-control.socket")
+        cls.machine.run("systemctl", "start", "modelguardd-api.socket", "modelguardd-control.socket", "modelguardd.service")
+        cls.deploy("v1")
+
+    @classmethod
+    def bundle(cls, label, **behaviour):
+        """Carried into the machine, where the test's own directory is not."""
+        folder = cls.lab.bundle(label, **behaviour)
+        place = f"/srv/test/{label}"
+        if cls.machine.run("test", "-d", place, check=None).returncode:
+            tar = subprocess.run(["tar", "-C", folder, "-cf", "-", "."], capture_output=True, check=True).stdout
+            cls.machine.run("mkdir", "-p", place)
+            subprocess.run(["nsenter", "-t", str(cls.machine.init), "-m", "-p", "-i", "-u", "-n", "-C", "-r", "-w", "tar", "-C", place, "-xf", "-"],
+                           input=tar, check=True)
+        return place
+
+    @classmethod
+    def cli(cls, *arguments, check=0, user=None):
+        return cls.machine.run(MODELGUARD, *arguments, check=check, user=user)
+
+    @classmethod
+    def deploy(cls, label, check=0, **behaviour):
+        return cls.cli("deploy", "digits", cls.bundle(label, **behaviour), "--wait", check=check)
+
+    def model(self):
+        return json.loads(self.cli("status", "digits", "--json", check=None).stdout)["models"][0]
+
+    def wait(self, condition, what):
+        deadline = time.monotonic() + machine.PATIENCE
+        while time.monotonic() < deadline:
+            done = self.cli("status", "digits", "--json", check=None)
+            if done.returncode in (0, 1) and condition(json.loads(done.stdout)["models"][0]):
+                return
+        self.fail(f"not reached: {what}\n" + self.machine.run("journalctl", "-u", "modelguardd", "-n", "40", "--no-pager").stdout)
+
+    def steady(self, label):
+        self.wait(lambda model: model["phase"] == "steady" and model["current"]["label"] == label, f"steady with {label}")
+
+    def pid(self):
+        return self.machine.run("systemctl", "show", "-P", "MainPID", "modelguardd").stdout.strip()
+
+    def test_systemd_finds_nothing_wrong_with_the_units(self):
+        units = sorted(path.name for path in (self.machine.upper / "usr/lib/systemd/system").glob("modelguard*"))
+        done = self.machine.run("systemd-analyze", "verify", "--man=no", *units)
+        self.assertEqual([line for line in done.stderr.splitlines() if "modelguard" in line], [])
+
+    def test_the_daemon_is_hardly_exposed(self):
+        told = self.machine.run("systemd-analyze", "security", "--no-pager", "modelguardd.service").stdout.splitlines()[-1]
+        print(told)
+        self.assertLessEqual(float(re.search(r"(\d+\.\d) ", told)[1]), MOST_EXPOSED)
+
+    def test_it_runs_as_its_own_user_without_capabilities(self):
+        status = self.machine.run("cat", f"/proc/{self.pid()}/status").stdout
+        self.assertNotIn("Uid:\t0", status)
+        for line in ("CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"):
+            self.assertIn(line, status)
+
+    def test_a_bad_version_is_rolled_back_and_a_good_one_stays(self):
+        self.deploy("bad", check=1, mode="wrong_label")
+        self.steady("v1")
+        self.deploy("v2")
+        self.steady("v2")
+        self.cli("rollback", "digits")
+        self.steady("v1")
+        self.cli("unreject", "digits", "v2")
+
+    def test_one_that_does_not_start_is_rolled_back(self):
+        self.deploy("crashes", check=1, load="crash")
+        self.steady("v1")
+
+    def test_what_was_decided_is_in_the_journal(self):
+        entries = [json.loads(line) for line in self.machine.run("journalctl", "MODELGUARD_MODEL=digits", "-o", "json", "--no-pager").stdout.splitlines()]
+        self.assertTrue(entries)
+        self.assertTrue(all(entry["_SYSTEMD_UNIT"] == "modelguardd.service" for entry in entries))
+        told = self.cli("logs", "digits", "--lines", "500").stdout
+        self.assertIn("digits", told)
+        self.assertIn("Model server of the test", told)  # its unit's own lines, too
+
+    def test_who_may_change_something(self):
+        self.cli("status", user="stranger")
+        self.assertIn("group modelguard", self.cli("check", "digits", check=5, user="stranger").stderr)
+        self.cli("check", "digits", user="keeper")
+
+    def test_only_the_units_that_root_has_listed(self):
+        self.assertEqual(self.machine.run("/usr/libexec/modelguard/modelguardd", "--units").stdout, "digits.service\n")
+        call = ("busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StopUnit", "ss")
+        denied = self.machine.run(*call, "systemd-journald.service", "replace", check=1, user="modelguard")
+        self.assertRegex(denied.stderr.lower(), "denied|authentication")
+        transient = self.machine.run("systemd-run", "--wait", "true", check=None, user="modelguard")
+        self.assertNotEqual(transient.returncode, 0)
+        self.machine.run("busctl", "call", *call[2:5], "RestartUnit", "ss", "digits.service", "replace", user="modelguard")
+        self.steady("v1")
+
+    def test_killed_and_hung_it_comes_back_by_itself(self):
+        for signal in ("KILL", "STOP"):
+            before = self.pid()
+            self.machine.run("kill", f"-{signal}", before)
+            self.wait(lambda model: self.pid() not in ("0", before), f"a new daemon after SIG{signal}")
+            self.steady("v1")
+        self.assertIn("watchdog", self.machine.run("journalctl", "-u", "modelguardd", "--no-pager").stdout.lower())
+
+    def test_stopped_it_leaves_the_last_known_state(self):
+        self.machine.run("systemctl", "stop", "modelguardd.service", "modelguardd-api.socket", "modelguardd-control.socket")
+        self.assertIn("Last known state", self.cli("status", check=4).stdout)
+        self.machine.run("systemctl", "start", "modelguardd-api.socket", "modelguardd-control.socket")
+        self.cli("status", check=None)  # which starts it
+        self.steady("v1")
+
+    def test_zz_after_a_reboot_and_after_a_power_cut_the_same_version_serves(self):
+        for down in (self.machine.power_off, self.machine.power_cut):
+            down()
+            self.machine.boot()
+            self.steady("v1")
+        self.machine.power_cut()
+        self.machine.boot()
+        self.deploy("v3")
+        self.steady("v3")
+
+
+if __name__ == "__main__":
+    if shutil.which("cmake") is None:
+        print("SKIPPED systemd.service_test: cmake is missing")
+        sys.exit(77)
+    try:
+        with machine.Machine():
+            pass
+    except machine.Missing as missing:
+        print(f"SKIPPED systemd.service_test: this needs {missing}")
+        sys.exit(77)
+    unittest.main(argv=sys.argv[:1])
