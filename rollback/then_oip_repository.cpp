@@ -12,6 +12,13 @@
 namespace modelguard::rollback {
 
 namespace {
+constexpr std::array kParams{
+    ParamSpec{.name = "url",
+              .help =
+                  "Where the server takes it by HTTP, as in http://127.0.0.1:8080; absent: at serve.endpoint, which a "
+                  "server that is asked by gRPC has elsewhere."},
+};
+
 // Answers that say something about the server or the way to it, and nothing about the version: wrong credentials, no
 // such interface, a proxy in between, a server that is starting, full or stopping.
 constexpr std::array kNotTheVersionsFault{401, 403, 405, 407, 408, 429, 501, 502, 503, 504};
@@ -68,9 +75,10 @@ Outcome classify_load(const Result<sys::HttpReply>& reply, const std::string& ur
 
 class OipRepositoryThen final : public Running {
   public:
-    OipRepositoryThen(const ServiceContext& service, ThenVerb verb, std::function<void(Outcome)> done)
+    OipRepositoryThen(const ServiceContext& service, const std::string& endpoint, ThenVerb verb,
+                      std::function<void(Outcome)> done)
         : http_(service.http),
-          url_(service.endpoint + "/v2/repository/models/" +
+          url_(endpoint + "/v2/repository/models/" +
                path_escaped(service.server_model.empty() ? service.model : service.server_model)),
           timeout_(service.timeout),
           delivery_(service.loop, std::move(done)) {
@@ -124,10 +132,12 @@ class OipRepositoryThen final : public Running {
 constinit const ThenKind then_oip_repository{
     .name = "oip_repository",
     .summary = "the server is asked to load the model anew by the Open Inference Protocol's repository extension",
-    .params = {},
-    .start = [](const ServiceContext& service, const ParamMap& /*params*/, ThenVerb verb,
+    .params = kParams,
+    .start = [](const ServiceContext& service, const ParamMap& params, ThenVerb verb,
                 std::function<void(Outcome)> done) -> std::unique_ptr<Running> {
-        return std::make_unique<OipRepositoryThen>(service, verb, std::move(done));
+        std::string endpoint = has_param(params, "url") ? text_param(params, "url") : service.endpoint;
+        if (endpoint.ends_with('/')) endpoint.pop_back();
+        return std::make_unique<OipRepositoryThen>(service, endpoint, verb, std::move(done));
     },
     .needs_endpoint = true,
 };

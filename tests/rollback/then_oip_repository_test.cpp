@@ -39,6 +39,16 @@ TEST_F(OipRepositoryThenTest, version_change_is_one_load_with_an_empty_object) {
     EXPECT_TRUE(server.requests()[0].ends_with("\r\n\r\n{}")) << server.requests()[0];
 }
 
+TEST_F(OipRepositoryThenTest, a_server_that_is_asked_by_grpc_is_told_at_its_url) {
+    endpoint = "http://127.0.0.1:1";
+    const ParamMap params{{"url", {.value = server.url("/")}}};
+
+    EXPECT_EQ(run_then(*find_then("oip_repository"), params, ThenVerb::version_changed).result, SwitchResult::done);
+
+    ASSERT_EQ(server.requests().size(), 1U);
+    EXPECT_TRUE(is_load(server.requests()[0])) << server.requests()[0];
+}
+
 TEST_F(OipRepositoryThenTest, restart_unloads_first_and_loads_whatever_the_unload_says) {
     unload_reply = reply("404 Not Found", R"({"error":"Model digits not found"})");
 
