@@ -9,6 +9,9 @@ from pathlib import Path
 from report import Report, Stop, run
 
 
+WAITING = 2  # tests a core at once: those of whole devices mostly wait, and those that fill the machine say so by PROCESSORS
+
+
 def build(report: Report, preset: str, jobs: int, targets: list[str] | None = None) -> None:
     log = f"build-{preset}"
     (report.logs / f"{log}.log").unlink(missing_ok=True)

@@ -56,7 +56,7 @@ def main() -> int:
                 # made here, so that its time is not that of a test
                 run(report, "venv", ["packaging/quickstart.d/venv", "packaging/quickstart.d/requirements.txt", str(cache_folder())])
                 report.stage_done("venv", "MLServer and scikit-learn from PyPI")
-            ctest.run_tests(report, "dev", options.jobs, labels=options.label, without="slow|realserver" if options.fast else "",
+            ctest.run_tests(report, "dev", options.jobs * ctest.WAITING, labels=options.label, without="slow|realserver" if options.fast else "",
                             everything=options.all)
         for part in parts:
             if part != "ctest":
