@@ -314,6 +314,7 @@ void Daemon::tidy_soon() {
         if (service_->is_importing() || runner_->storage_failed()) return tidy_soon();
         runner_->quarantine_damaged();
         runner_->collect_garbage(kSpareVersions);
+        runner_->metrics().forget_absent(make_metric_facts(*runner_, facts_));
         if (runner_->storage_failed()) tidy_soon();  // no decision may come by to ask for it
     });
 }

@@ -43,13 +43,14 @@ class Metrics {
     /// A decision is durable. What began before the daemon did has no duration here.
     void decided(const core::Decision& decision, Instant now);
 
-    /// The whole page. Forgets what is counted of models and versions that are gone.
+    /// Forgets what is counted of models and versions that are gone.
+    void forget_absent(const MetricFacts& facts);
+    /// The whole page, of what is there.
     std::string page(const MetricFacts& facts, MetricsFormat format);
 
   private:
     using Key = std::vector<std::string>;  ///< label values, the model first, then the version where there is one
 
-    void forget_absent(const MetricFacts& facts);
     void write_facts(const MetricFacts& facts, MetricsText& text) const;
     void write_counts(MetricsText& text) const;
 
