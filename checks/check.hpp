@@ -36,6 +36,9 @@ struct CheckContext {
     const std::string* baseline{nullptr};         ///< this check's `measurement` on the LKG, or nullptr
     Usec ready_within{std::chrono::seconds(60)};  ///< until then loading, missing and unreachable are neutral
     std::string podman_socket{sys::kPodmanSocket};
+    /// Grows each time that the daemon has a version served or its service restarted: what happened to the service
+    /// before says nothing about what is judged now.
+    std::uint64_t era{0};
     sys::Path key_file;  ///< holds what the model server wants as a bearer token; empty: nothing
     /// argv, user and timeout of the device's command `name`; not_found where the device lists none.
     struct Command {

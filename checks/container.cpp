@@ -123,11 +123,9 @@ class ContainerRun final : public Run {
             memory_.start = start;
             memory_.start_seen = sys::boottime_now();
         }
-        const std::uint64_t counted = memory_.restarts.count({.era = context_.version_dir.string(),
-                                                              .instance = state.id,
-                                                              .counter = state.restarts,
-                                                              .at = sys::boottime_now()},
-                                                             params_.limits.within);
+        const std::uint64_t counted = memory_.restarts.count(
+            {.era = context_.era, .instance = state.id, .counter = state.restarts, .at = sys::boottime_now()},
+            params_.limits.within);
         restarts_ = std::max(counted, changes_ > 1 ? changes_ - 1 : 0);
         now_ = fmt::format("{} is {}", params_.container, plain_line(state.status, 40));
         if (state.status == "exited" || state.status == "stopped") now_ += fmt::format(" ({})", state.exit_code);

@@ -11,8 +11,9 @@ constexpr std::size_t kMostSteps = 256;
 
 std::uint64_t RestartMemory::count(const Look& look, Usec window) {
     const bool begun_anew = last_ && (look.instance != last_->instance || look.counter < last_->counter);
-    const std::uint64_t before = !last_ ? look.counter : begun_anew ? 0 : last_->counter;
-    if (begun_anew || (last_ && look.era != last_->era)) steps_.clear();
+    const bool same_era = last_ && look.era == last_->era;
+    const std::uint64_t before = begun_anew ? 0 : same_era ? last_->counter : look.counter;
+    if (begun_anew || !same_era) steps_.clear();
     last_ = look;
     if (const std::uint64_t restarts = look.counter - before; restarts > 0) {
         if (steps_.size() < kMostSteps)

@@ -16,13 +16,14 @@ namespace modelguard::checks {
 class RestartMemory {
   public:
     struct Look {
-        std::string era;       ///< what is judged; another one begins at no restarts
+        std::uint64_t era{0};  ///< of CheckContext: another one begins at no restarts
         std::string instance;  ///< another one was made anew by somebody, its counter begins at 0
         std::uint64_t counter{0};
         Instant at;
     };
-    /// Takes what was seen; the restarts within `window` before it. What happened before the first look does not count,
-    /// nor does what was before somebody started it (another instance, a counter that fell).
+    /// Takes what was seen; the restarts within `window` before it. What happened before the first look of an era does
+    /// not count, nor does what was before somebody started it (another instance, a counter that fell). A start of ours
+    /// alone need not show in the counter: systemd keeps it where it was about to restart the unit itself.
     std::uint64_t count(const Look& look, Usec window);
 
   private:

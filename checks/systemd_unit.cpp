@@ -82,11 +82,9 @@ class UnitRun final : public Run {
     }
 
     void judge(const sys::UnitState& state) {
-        restarts_ = memory_.count({.era = context_.version_dir.string(),
-                                   .instance = {},
-                                   .counter = state.restarts,
-                                   .at = sys::boottime_now()},
-                                  params_.limits.within);
+        restarts_ =
+            memory_.count({.era = context_.era, .instance = {}, .counter = state.restarts, .at = sys::boottime_now()},
+                          params_.limits.within);
         const std::string now = fmt::format("{} is {}", params_.unit, described(state));
         if (restarts_ > params_.limits.max_restarts)
             return end(

@@ -177,6 +177,7 @@ class Runner {
     std::map<std::string, std::unique_ptr<Active>, std::less<>> active_;
     std::map<std::string, sys::Source, std::less<>> marking_;  // another try of setting the known-good link
     std::map<std::string, std::unique_ptr<rollback::Running>, std::less<>> tidying_;
+    std::map<std::string, std::uint64_t, std::less<>> eras_;  // as checks::CheckContext::era
     std::map<std::string, LatestChecks, std::less<>> latest_;
     Metrics metrics_;
     std::deque<std::pair<core::Event, Extra>> queue_;

@@ -98,6 +98,7 @@ void Runner::perform(const core::ForgetModel& action) {
     marking_.erase(action.model);
     latest_.erase(action.model);
     versions_.erase(action.model);
+    eras_.erase(action.model);
     const auto manifest = manifests_.find_or_newest(action.model, {});
     manifests_.forget(action.model);
     if (const auto removed = parts_.versions.remove_model(action.model); !removed)
@@ -130,6 +131,7 @@ std::optional<JudgingSpec> Runner::judging_spec(const std::string& model, const 
     context.ready_within = manifest->ready_within;
     context.key_file = manifest->key_file;
     context.podman_socket = parts_.device.podman_socket;
+    context.era = eras_[model];
     context.command = [this](std::string_view name) -> Result<checks::CheckContext::Command> {
         const auto found = parts_.device.commands.find(name);
         if (found == parts_.device.commands.end())
@@ -261,6 +263,7 @@ rollback::ServiceContext Runner::service_context(const std::string& model, const
 void Runner::perform(const core::Switch& action) {
     Active& a = active(action.model);
     a = Active{};
+    ++eras_[action.model];
     const auto manifest = manifests_.find_or_newest(action.model, action.manifest_rev);
     if (!manifest)
         return later(action.model, core::SwitchDone{action.model, action.work_id, action.to, core::SwitchResult::failed,
@@ -279,6 +282,7 @@ void Runner::perform(const core::Switch& action) {
 void Runner::perform(const core::RestartService& action) {
     Active& a = active(action.model);
     a = Active{};
+    ++eras_[action.model];
     const auto manifest = manifests_.find_or_newest(action.model, action.manifest_rev);
     if (!manifest || !manifest->then)
         return later(action.model, core::ServiceRestarted{action.model, action.work_id, false,

@@ -9,7 +9,8 @@ using std::chrono::minutes;
 
 struct Restarts : testing::Test {
     RestartMemory memory;
-    std::string era = "v1", instance = "a";
+    std::uint64_t era = 1;
+    std::string instance = "a";
     std::uint64_t seen(std::uint64_t counter, int minute) {
         return memory.count({era, instance, counter, Instant{} + minutes(minute)}, minutes(10));
     }
@@ -38,13 +39,14 @@ TEST_F(Restarts, a_start_by_somebody_begins_anew_and_what_follows_counts) {
     EXPECT_EQ(seen(2, 4), 2U) << "two of another container, none of the former";
 }
 
-TEST_F(Restarts, another_version_answers_for_its_own_restarts_only) {
+TEST_F(Restarts, an_era_answers_for_its_own_restarts_only) {
     seen(0, 0);
     EXPECT_EQ(seen(4, 1), 4U);
-    era = "v2";
-    EXPECT_EQ(seen(4, 2), 0U);
-    era = "v1";
-    EXPECT_EQ(seen(5, 3), 1U);
+    era = 2;
+    EXPECT_EQ(seen(5, 2), 0U) << "one more before the service was told";
+    EXPECT_EQ(seen(6, 3), 1U);
+    era = 3;
+    EXPECT_EQ(seen(2, 4), 2U) << "told, and restarted twice before anybody looked";
 }
 
 TEST_F(Restarts, more_than_can_be_kept_apart_still_count) {
