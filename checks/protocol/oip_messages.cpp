@@ -11,7 +11,6 @@ namespace modelguard::checks::oip {
 namespace {
 
 using nlohmann::json;
-using protobuf::Field;
 using protobuf::put_bytes;
 using protobuf::put_number;
 using protobuf::Reader;
@@ -49,7 +48,7 @@ Result<void> put_raw_number(std::string& raw, const json& value, const Datatype&
     return {};
 }
 
-// NOLINTNEXTLINE(misc-no-recursion): as deep as tolerant_json lets it be
+/// As deep as tolerant_json let it be.
 Result<void> put_raw(std::string& raw, const json& data, const Datatype* type) {
     for (const json& element : data) {
         if (element.is_array()) {
