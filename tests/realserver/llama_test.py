@@ -155,11 +155,7 @@ def main() -> int:
 
         try:
             device.start()
-            threads = [threading.Thread(target=device.go, args=({model: f"llama.cpp, {model}"}, UPGRADES[model], right)) for model in versions]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            device.go({model: (f"llama.cpp, {model}", UPGRADES[model]) for model in versions}, right)
             assert KEY not in device.cli("status", "--json").stdout
         finally:
             door.shutdown()

@@ -36,14 +36,14 @@ def free_port() -> int:
 
 
 class Server:
-    """A program that ends with its stdin."""
+    """A program that this test starts and ends."""
 
-    def __init__(self, command: list, log: pathlib.Path, answers):
+    def __init__(self, command: list, log: pathlib.Path, answers, **environment: str):
         """`answers` is asked until it is true."""
         self.log = log
         with open(log, "ab") as out:
             self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=out, stderr=out,
-                                            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+                                            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment})
         self.answers = answers
 
     def wait(self, seconds: float = 60) -> None:
@@ -111,18 +111,18 @@ class Upgrades(Device):
             if not is_right:
                 self.wrong.append(f"{server}, version {upgrade.label} ({upgrade.what}) should have been {what}")
 
-    def go(self, servers: dict[str, str], upgrades: list[Upgrade], right) -> None:
-        """Every model of `servers` (model to what is printed) through all upgrades, side by side."""
-        def one(model: str) -> None:
+    def go(self, plans: dict[str, tuple[str, list[Upgrade]]], right) -> None:
+        """Every model, side by side, through its upgrades; a plan begins with what is printed."""
+        def one(model: str, server: str, upgrades: list[Upgrade]) -> None:
             served = "none"
             try:
                 for upgrade in upgrades:
                     served = upgrade.label if upgrade.outcome == "accepted" else served
-                    self.deploy(model, servers[model], upgrade, served, right)
+                    self.deploy(model, server, upgrade, served, right)
             except Exception as error:  # told with the others; a thread's own would be lost
-                self.wrong.append(f"{servers[model]}: {error!r}")
+                self.wrong.append(f"{server}: {error!r}")
 
-        threads = [threading.Thread(target=one, args=(model,)) for model in servers]
+        threads = [threading.Thread(target=one, args=(model, *plan)) for model, plan in plans.items()]
         for thread in threads:
             thread.start()
         for thread in threads:
