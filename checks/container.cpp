@@ -128,7 +128,9 @@ class ContainerRun final : public Run {
             params_.limits.within);
         restarts_ = std::max(counted, changes_ > 1 ? changes_ - 1 : 0);
         now_ = fmt::format("{} is {}", params_.container, plain_line(state.status, 40));
-        if (state.status == "exited" || state.status == "stopped") now_ += fmt::format(" ({})", state.exit_code);
+        // "stopped" comes before podman has learnt how it ended.
+        if (state.status == "exited" || (state.status == "stopped" && state.exit_code != 0))
+            now_ += fmt::format(" ({})", state.exit_code);
         if (!state.health.empty()) now_ += fmt::format(", {}", plain_line(state.health, 40));
     }
 

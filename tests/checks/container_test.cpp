@@ -112,6 +112,9 @@ TEST_F(ContainerKind, a_container_that_ended_fails_with_its_exit_code_unless_the
     EXPECT_EQ(outcome.probes, 2) << "hard evidence, at once";
     EXPECT_EQ(outcome.text, "digits is exited (3); see podman logs digits");
 
+    EXPECT_EQ(seen({left, container("stopped", {{"StartedAt", "t2"}})}).text,
+              "digits is stopped; see podman logs digits");
+
     const json oom = container("exited", {{"ExitCode", 137}, {"StartedAt", "t2"}, {"OOMKilled", true}});
     EXPECT_EQ(seen({left, oom}).code, "oom");
     const json killed = container("exited", {{"ExitCode", 137}, {"StartedAt", "t2"}});
