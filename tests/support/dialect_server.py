@@ -242,8 +242,8 @@ class Vllm(OpenAi):
         return 500, {"error": {"message": "EngineCore encountered an issue.", "type": "Internal Server Error", "param": None, "code": 500}}
 
 
-class LlamaCpp(OpenAi):
-    """Lists its model while it loads; a completion says 503 then."""
+class LlamaCpp2025(OpenAi):
+    """Listed its model while it loaded; only a completion said 503 then."""
 
     def listed(self, state):
         return [] if state == "missing" else [MODEL]
@@ -258,6 +258,11 @@ class LlamaCpp(OpenAi):
 
     def broken(self):
         return 500, {"error": {"code": 500, "message": "Compute error.", "type": "server_error"}}
+
+
+class LlamaCpp(LlamaCpp2025):
+    def answer(self, place, state, request, version):
+        return super().answer("infer" if state == "loading" else place, state, request, version)
 
 
 class Mlc(OpenAi):
@@ -298,7 +303,7 @@ class KServeOpenAi(OpenAi):
 
 SERVERS = {"oip": Oip(), "kserve": KServe(), "mlserver": MlServer(), "mlserver_unversioned": MlServerUnversioned(), "triton": Triton(),
            "triton_strict": TritonStrict(), "ovms": Ovms(), "tfserving": TfServing(), "kserve_v1": KServeV1(), "torchserve": TorchServe(),
-           "vllm": Vllm(), "llamacpp": LlamaCpp(), "mlc": Mlc(), "ovms_openai": OvmsOpenAi(), "kserve_openai": KServeOpenAi()}
+           "vllm": Vllm(), "llamacpp": LlamaCpp(), "llamacpp_2025": LlamaCpp2025(), "mlc": Mlc(), "ovms_openai": OvmsOpenAi(), "kserve_openai": KServeOpenAi()}
 
 
 class DialectServer(model_server.Server):
