@@ -23,7 +23,7 @@ def main(out: Path) -> None:
         model = LogisticRegression(max_iter=200).fit(x, y)
         numpy.savez(out / f"{name}.npz", weights=model.coef_.T.astype(numpy.float32), bias=model.intercept_.astype(numpy.float32), repeats=1)
     with numpy.load(out / "better.npz") as arrays:
-        numpy.savez(out / "slow.npz", **{**arrays, "repeats": 35_000})
+        numpy.savez(out / "slow.npz", **{**arrays, "repeats": 20_000})
     items = ({"id": str(number), "input": image.tolist(), "label": int(label)} for number, (image, label) in enumerate(zip(held_x, held_y)))
     (out / "set.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
 

@@ -14,7 +14,7 @@ from upgrades import Server, Upgrade, Upgrades, free_port, venv, write_bundle, T
 
 HERE = pathlib.Path(__file__).resolve().parent
 UPGRADES = [Upgrade("1", "trained on 150 images", "accepted"), Upgrade("2", "better, trained on all of them", "accepted"),
-            Upgrade("3", "trained on labels off by one", "rejected", "accuracy"), Upgrade("4", "asks itself 35,000 times", "rejected", "p90"),
+            Upgrade("3", "trained on labels off by one", "rejected", "accuracy"), Upgrade("4", "asks itself 20,000 times", "rejected", "p90"),
             Upgrade("5", "does not load", "rejected", "ready"), Upgrade("6", "as 2, with another file beside", "accepted")]
 # Each way has a server of its own: one would serve all three in one loop, and a slow version of one would slow the others.
 SERVERS = {"rest": "KServe SDK, oip", "grpc": "KServe SDK, oip_grpc", "v1": "KServe SDK, v1", "mlserver": "MLServer, oip_grpc"}
@@ -30,7 +30,7 @@ serve:
   period: 2s
 checks:
 - {{name: ready, kind: ready, canary: canary/set.jsonl, input: {{shape: ["1", "64"]}}}}
-- {{name: p90, kind: latency, canary: canary/set.jsonl, percentile: 90, samples: 20, max: 100ms, input: {{shape: ["1", "64"]}}}}
+- {{name: p90, kind: latency, canary: canary/set.jsonl, percentile: 90, samples: 20, max: 60ms, input: {{shape: ["1", "64"]}}}}
 - {{name: accuracy, kind: accuracy, canary: canary/set.jsonl, min: 0.8, max_drop: 0.02, input: {{shape: ["1", "64"]}}, output: {{reduce: argmax}}}}
 trial: {{deadline: 30s, soak: 200ms}}
 """
