@@ -40,7 +40,7 @@ int read_variant(sd_bus_message* message, const char* type, Value& value) {
     if (const int r = sd_bus_message_peek_type(message, nullptr, &contents); r < 0) return r;
     if (contents == nullptr || std::string_view(contents) != type) return sd_bus_message_skip(message, "v");
     if (const int r = sd_bus_message_enter_container(message, 'v', type); r < 0) return r;
-    if (const int r = sd_bus_message_read_basic(message, type[0], &value); r < 0) return r;
+    if (const int r = sd_bus_message_read_basic(message, type[0], static_cast<void*>(&value)); r < 0) return r;
     return sd_bus_message_exit_container(message);
 }
 
@@ -80,7 +80,7 @@ int read_properties(sd_bus_message* message, UnitState& state) {
         const int more = sd_bus_message_enter_container(message, 'e', "sv");
         if (more <= 0) return more;
         const char* name = nullptr;
-        if (const int r = sd_bus_message_read_basic(message, 's', &name); r < 0) return r;
+        if (const int r = sd_bus_message_read_basic(message, 's', static_cast<void*>(&name)); r < 0) return r;
         if (const int r = read_property(message, name, state); r < 0) return r;
         if (const int r = sd_bus_message_exit_container(message); r < 0) return r;
     }
