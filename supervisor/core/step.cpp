@@ -88,6 +88,7 @@ Action Stepper::action_for(const Model& model) const {
     switch (s.work.kind) {
         case WorkKind::verify:
             if (back) return Verify{model.name, id, s.revert->target, VerifyDepth::stamps};
+            if (s.phase == Phase::switching) return Verify{model.name, id, s.trial->version, VerifyDepth::stamps};
             return Verify{model.name, id, lkg(s)->version, VerifyDepth::full};
         case WorkKind::judge: {
             Judge judge{
@@ -183,7 +184,7 @@ void Stepper::drop_corrupt(const Model& model, const VersionId& version, const s
     Decision& told = tell(model, DecisionKind::corrupt, version);
     told.blame = Blame::environment;
     told.code = "corrupt";
-    told.text = "this known-good version is not intact any more and is not used: " + why;
+    told.text = "this version is not intact on disk any more and is not used: " + why;
     refuse_corrupt_wish(model, version);
 }
 
@@ -374,10 +375,10 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
     if ((new_boot || os().boot_complete) && s.phase == Phase::soaking && s.trial->soaked &&
         s.work.kind == WorkKind::watch)
         return begin_work(model, WorkKind::judge);
-    // The way back begins with its verification again, whichever of its two steps the ledger knows of: the runner may
-    // then leave the commit between them out.
-    if (s.phase == Phase::reverting && s.work.kind == WorkKind::switch_version && !s.revert->target.empty())
-        return begin_work(model, WorkKind::verify);
+    // A switch begins with the verification of its version again, whichever of its two steps the ledger knows of: the
+    // runner may then leave the commit between them out.
+    const bool to_a_version = s.phase == Phase::switching || (s.phase == Phase::reverting && !s.revert->target.empty());
+    if (to_a_version && s.work.kind == WorkKind::switch_version) return begin_work(model, WorkKind::verify);
     if (s.work.kind != WorkKind::none) begin_work(model, s.work.kind);
     after_rest(model);
 }
@@ -406,6 +407,7 @@ void Stepper::on(const VersionVerified& event) {
         drop_corrupt(model, event.version, event.why);
         return current_is_corrupt(model);
     }
+    if (model.s.phase == Phase::switching) return candidate_verified(model, event);
     if (event.intact) return begin_work(model, WorkKind::switch_version);
     drop_corrupt(model, event.version, event.why);
     if (!next_target(model))
@@ -483,8 +485,8 @@ void Stepper::on(const TimerExpired& event) {
 void Stepper::retry_expired(const Model& model) {
     if (model.s.work.kind != WorkKind::none) return;
     switch (model.s.phase) {
-        case Phase::switching: return begin_work(model, WorkKind::switch_version);
-        case Phase::reverting:  // it may have been damaged since the last try
+        case Phase::switching: return begin_work(model, WorkKind::verify);  // it may be damaged since the last try
+        case Phase::reverting:
             return begin_work(model, model.s.revert->target.empty() ? WorkKind::switch_version : WorkKind::verify);
         case Phase::baselining:
         case Phase::preflight:

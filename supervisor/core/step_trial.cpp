@@ -50,10 +50,21 @@ void Stepper::go_preflight(const Model& model) {
     begin_work(model, WorkKind::start_preflight);
 }
 
+/// The candidate was hashed on its way in, which may be as long ago as another trial took: it is looked at once more.
 void Stepper::go_switching(const Model& model) {
     stop_work(model);
     model.s.phase = Phase::switching;
-    begin_work(model, WorkKind::switch_version);
+    begin_work(model, WorkKind::verify);
+}
+
+void Stepper::candidate_verified(const Model& model, const VersionVerified& event) {
+    ModelState& s = model.s;
+    if (s.trial->abort) return aborted_switch_ended(model);
+    if (event.intact) return begin_work(model, WorkKind::switch_version);
+    drop_corrupt(model, event.version, event.why);
+    if (s.current != s.trial->version)
+        return end_before_switch(model, DecisionKind::undecided, Blame::environment, "corrupt", {});
+    begin_revert(model, Cause::undecided, "corrupt", {});  // an earlier try of the switch has moved the link
 }
 
 void Stepper::baseline_verdict(const Model& model, const Verdict& verdict) {

@@ -90,6 +90,7 @@ class Stepper {
     void begin_manifest_trial(const Model& model, const ManifestFacts& facts);
     void go_preflight(const Model& model);
     void go_switching(const Model& model);
+    void candidate_verified(const Model& model, const VersionVerified& event);
     void go_trial(const Model& model);
     void baseline_verdict(const Model& model, const Verdict& verdict);
     void preflight_verdict(const Model& model, const Verdict& verdict);

@@ -83,7 +83,9 @@ class Device {
         return happens(
             VersionVerified{"m", m().work.id, asked ? asked->version : version(""), intact, intact ? "" : "bad hash"});
     }
+    /// The candidate is found intact before it is switched to.
     Device& switched(SwitchResult result = SwitchResult::done, bool moved = true) {
+        if (m().phase == Phase::switching && m().work.kind == WorkKind::verify) verified();
         return happens(SwitchDone{"m", m().work.id, {}, result, moved, result == SwitchResult::done ? "" : "HTTP 400"});
     }
     Device& restarted(bool ok = true) { return happens(ServiceRestarted{"m", m().work.id, ok, ""}); }

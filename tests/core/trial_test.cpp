@@ -14,6 +14,7 @@ TEST(Trial, first_install_goes_straight_to_its_trial_and_becomes_known_good) {
 
     const auto seq = device.deploy("A");
     EXPECT_EQ(device.phase(), Phase::switching);
+    device.verified();
     EXPECT_FALSE(device.action<Switch>()->way_back);
     device.switched();
     EXPECT_EQ(device.action<Judge>()->purpose, JudgePurpose::trial);
@@ -39,6 +40,9 @@ TEST(Trial, upgrade_hashes_and_measures_the_lkg_before_it_switches) {
     EXPECT_EQ(device.action<Judge>()->purpose, JudgePurpose::baseline);
     EXPECT_EQ(device.action<Judge>()->version, version("A"));
     device.passes();
+    EXPECT_EQ(device.action<Verify>()->version, version("B"));
+    EXPECT_EQ(device.action<Verify>()->depth, VerifyDepth::stamps);
+    device.verified();
 
     EXPECT_EQ(device.action<Switch>()->to, version("B"));
     device.switched();
@@ -474,6 +478,37 @@ TEST(Wish, unmanaged_unknown_and_pinned_models_refuse) {
 }
 
 // ---- manifests -----------------------------------------------------------------------------------------------------
+
+TEST(Trial, a_candidate_that_is_damaged_before_its_switch_never_serves) {
+    Device device;
+    device.install("A");
+
+    const auto seq = device.deploy("B");
+    device.verified().passes();
+    ASSERT_EQ(device.phase(), Phase::switching);
+    device.verified(false);
+
+    EXPECT_EQ(device.action<Switch>(), nullptr);
+    EXPECT_EQ(device.phase(), Phase::steady);
+    EXPECT_EQ(device.current(), "A");
+    EXPECT_EQ(device.told(DecisionKind::corrupt)->version, version("B"));
+    EXPECT_EQ(device.answer_to(seq)->kind, DecisionKind::undecided);
+    EXPECT_EQ(device.answer_to(seq)->code, "corrupt");
+    EXPECT_FALSE(device.is_rejected("B"));
+}
+
+TEST(Trial, a_candidate_that_is_damaged_between_two_tries_of_its_switch_is_left) {
+    Device device;
+    device.install("A");
+
+    device.deploy("B");
+    device.verified().passes().switched(SwitchResult::failed);
+    ASSERT_EQ(device.current(), "B");
+    device.expires(Timer::retry).verified(false);
+
+    EXPECT_EQ(device.phase(), Phase::reverting);
+    EXPECT_EQ(device.action<Verify>()->version, version("A"));
+}
 
 TEST(ManifestRevision, new_thresholds_are_tried_on_the_current_version) {
     Device device;

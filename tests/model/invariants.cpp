@@ -103,6 +103,15 @@ std::string switch_to_corrupt(const Edge& edge) {
     });
 }
 
+std::string switch_unverified(const Edge& edge) {
+    return for_each_switch(edge, [&](const Switch& a, const ModelState&) -> std::string {
+        if (a.to.empty()) return {};
+        const auto* found = std::get_if<VersionVerified>(&edge.move.event);
+        const bool just_now = found && found->model == a.model && found->intact && found->version == a.to;
+        return just_now ? "" : a.to.text + " was not looked at just before";
+    });
+}
+
 std::string link_differs(const Edge& edge) {
     return for_each_model(edge,
                           [&](const std::string& name, const ModelState& after, const ModelState*) -> std::string {
@@ -452,7 +461,8 @@ std::string restart_changes(const Edge& edge) {
             model.current = link;
             model.passed_here = false;
         }
-        const bool to_something = model.phase == Phase::reverting && !model.revert->target.empty();
+        const bool to_something =
+            model.phase == Phase::switching || (model.phase == Phase::reverting && !model.revert->target.empty());
         if (to_something && model.work.kind == WorkKind::switch_version)
             model.work.kind = WorkKind::verify;                                // once more
         if (model.phase == Phase::switching && model.trial->abort) return {};  // not switched again to be taken back
@@ -604,6 +614,7 @@ std::string decision_unexplained(const Edge& edge) {
 std::span<const Invariant> invariants() {
     static constexpr Invariant kAll[] = {
         {"switch_to_corrupt", "promise 1", switch_to_corrupt},
+        {"switch_unverified", "promise 1, section 6", switch_unverified},
         {"link_differs", "promise 1", link_differs},
         {"switch_abandoned", "promise 1", switch_abandoned},
         {"switch_to_rejected", "promise 3", switch_to_rejected},

@@ -26,6 +26,8 @@ struct Invariant {
 
 /// promise 1: current names a complete version whose digest was verified
 std::string switch_to_corrupt(const Edge&);
+/// promise 1: whatever becomes current was found intact right before
+std::string switch_unverified(const Edge&);
 /// promise 1: what core calls current is where the link points
 std::string link_differs(const Edge&);
 /// promise 1: two switches at once, or one that nobody waits for, could leave any version current

@@ -60,7 +60,12 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("new_os_is_not_looked_at", STEP, "if (s.phase == Phase::steady && s.managed && os_changed_since_pass(s, s.current)) {", "if (false) {"),
     ("soak_on_another_boot_counts", STEP, "if ((new_boot || os().boot_complete) && s.phase == Phase::soaking", "if (false && s.phase == Phase::soaking"),
     ("preflight_outlives_the_daemon", STEP, "if (s.manifest.preflight && s.phase != Phase::preflight)", "if (false)"),
-    ("way_back_not_verified_again_after_a_crash", STEP, "if (s.phase == Phase::reverting && s.work.kind == WorkKind::switch_version && !s.revert->target.empty())", "if (false)"),
+    ("switch_not_verified_again_after_a_crash", STEP, "if (to_a_version && s.work.kind == WorkKind::switch_version)", "if (false)"),
+    ("candidate_not_verified_before_its_switch", TRIAL, "    model.s.phase = Phase::switching;\n    begin_work(model, WorkKind::verify);", "    model.s.phase = Phase::switching;\n    begin_work(model, WorkKind::switch_version);"),
+    ("candidate_not_verified_at_the_next_try", STEP, "case Phase::switching: return begin_work(model, WorkKind::verify);", "case Phase::switching: return begin_work(model, WorkKind::switch_version);"),
+    ("damaged_candidate_is_switched_to", TRIAL, "if (event.intact) return begin_work(model, WorkKind::switch_version);", "return begin_work(model, WorkKind::switch_version);"),
+    ("damaged_candidate_stays_where_its_link_was_moved", TRIAL, "if (s.current != s.trial->version)\n        return end_before_switch(model, DecisionKind::undecided, Blame::environment, \"corrupt\", {});", "if (true)\n        return end_before_switch(model, DecisionKind::undecided, Blame::environment, \"corrupt\", {});"),
+    ("aborted_candidate_is_switched_to", TRIAL, "if (s.trial->abort) return aborted_switch_ended(model);\n    if (event.intact)", "if (event.intact)"),
     ("boot_complete_accepts_nothing", STEP, "        if (s.phase == Phase::soaking && s.trial->soaked && s.work.kind == WorkKind::watch)\n            accept(model);\n        else if", "        if"),
     ("boot_complete_forgets_the_pass", STEP, "        else if (s.passed_here)\n            note_pass_here(model);\n", ""),
     # ---- forward
