@@ -65,7 +65,7 @@ class PodmanRun : public Running {
         obsolete_.clear();
         for (const sys::LocalImage& image : images)
             for (const std::string& tag : image.tags)
-                if (tag.starts_with(tag_of(kKeptPrefix))) obsolete_.push_back(tag);
+                if (tag.starts_with(tag_of(kKeptPrefix)) || tag == tag_of(kCurrentTag)) obsolete_.push_back(tag);
         remove_next(std::move(next));
     }
 
@@ -74,11 +74,13 @@ class PodmanRun : public Running {
     std::string repository_;
 
   private:
-    // Looked at just before: meanwhile a version may have come back.
+    // Looked at just before: meanwhile a version may have come back. The tag `current` goes with the model alone, since
+    // it is set before the link.
     bool is_obsolete(const std::string& tag) const {
         std::error_code error;
         const auto version = tag.substr(repository_.size() + 1);
-        return !std::filesystem::exists(service_.model_dir / "versions" / version, error) && !error;
+        const sys::Path place = version == kCurrentTag ? service_.model_dir : service_.model_dir / "versions" / version;
+        return !std::filesystem::exists(place, error) && !error;
     }
     void remove_next(std::function<void()> next) {
         while (!obsolete_.empty()) {

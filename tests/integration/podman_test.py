@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -365,6 +366,18 @@ class RealContainers(unittest.TestCase):
         self.assertLessEqual(kept, versions)
         for link in ("current", "known-good"):
             self.assertIn(os.readlink(self.device.models / link).removeprefix("versions/"), kept)
+
+    def test_l_a_removed_model_keeps_no_image(self):
+        (self.device.root / "etc/modelguard/models.d/digits.yaml").unlink()
+        before = self.device.last_number()
+        self.device.daemon.send_signal(signal.SIGHUP)
+        self.device.wait_decision("unmanaged", after=before)
+        self.device.cli("remove", "digits", "--yes", check=0)
+        deadline = time.monotonic() + PATIENCE
+        tags = ["unknown"]
+        while time.monotonic() < deadline and tags:
+            tags = self.podman("images", "--format", "{{.Tag}}", "--filter", "reference=localhost/modelguard/digits").split()
+        self.assertEqual(tags, [], self.device.log.read_text()[-2000:])
 
 
 if __name__ == "__main__":

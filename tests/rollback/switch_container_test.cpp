@@ -112,9 +112,11 @@ struct ContainerSwitchTest : RollbackTest {
         podman.asked.clear();
         return run_switch(to, then, params, "container");
     }
-    Outcome tidy() {
+    Outcome tidy(const sys::Path& model_dir) {
         std::optional<Outcome> outcome;
-        const auto running = find_switch("container")->tidy(service(), [&](Outcome o) { outcome = std::move(o); });
+        ServiceContext context = service();
+        context.model_dir = model_dir;
+        const auto running = find_switch("container")->tidy(context, [&](Outcome o) { outcome = std::move(o); });
         EXPECT_TRUE(run_until(*loop, [&] { return outcome.has_value(); }));
         return outcome.value_or(Outcome{});
     }
@@ -211,14 +213,24 @@ TEST_F(ContainerSwitchTest, tidying_takes_the_tags_that_versions_left_and_images
     podman.images[std::string(64, '0')] = {"sha256:1", {foreign}};
     podman.images[second].tags.push_back(gone + std::string(64, '6'));
 
-    EXPECT_EQ(tidy().result, SwitchResult::done);
+    EXPECT_EQ(tidy(dir.path()).result, SwitchResult::done);
 
     EXPECT_FALSE(podman.images.contains(std::string(64, 'f')));
     EXPECT_EQ(podman.find(foreign), std::string(64, '0')) << "another model's";
     EXPECT_EQ(podman.find(kept(v1)), first);
     EXPECT_EQ(podman.images[second].tags, (std::vector<std::string>{"registry.example/digits:2", kept(v2), kCurrent}));
     podman_socket = (dir / "nobody.sock").string();
-    EXPECT_EQ(tidy().result, SwitchResult::failed);
+    EXPECT_EQ(tidy(dir.path()).result, SwitchResult::failed);
+}
+
+TEST_F(ContainerSwitchTest, tidying_after_a_model_that_was_removed_leaves_none_of_its_tags) {
+    go(v1);
+    go(v2);
+
+    EXPECT_EQ(tidy(dir / "gone").result, SwitchResult::done);
+
+    EXPECT_EQ(podman.images[first].tags, std::vector<std::string>{"registry.example/digits:1"});
+    EXPECT_EQ(podman.images[second].tags, std::vector<std::string>{"registry.example/digits:2"});
 }
 
 TEST_F(ContainerSwitchTest, what_versions_left_goes_before_an_image_is_loaded) {
