@@ -20,7 +20,9 @@ constexpr std::string_view kCurrentTag = "current";
 constexpr std::string_view kKeptPrefix = "sha256-";
 constexpr const char* kImageArchive = "image.tar";
 constexpr Usec kAnswerTimeout = std::chrono::seconds(60);  // podman waits for its locks; a tag itself takes 10 ms
-constexpr Usec kLoadTimeout = std::chrono::minutes(30);    // 10 GiB at the pace of an SD card
+constexpr int kListAttempts = 5;
+constexpr Usec kListPause = std::chrono::milliseconds(100);  // removing an image takes podman some 100 ms
+constexpr Usec kLoadTimeout = std::chrono::minutes(30);      // 10 GiB at the pace of an SD card
 
 /// What switching and tidying share: requests to podman, and the tags of versions that are gone.
 class PodmanRun : public Running {
@@ -48,8 +50,14 @@ class PodmanRun : public Running {
                 next(*reply);
             });
     }
-    void list(std::function<void(const std::vector<sys::LocalImage>&)> next) {
-        ask("GET", "/images/json", [this, next = std::move(next)](const sys::HttpReply& reply) {
+    /// podman 4 and 5 answer 500 where an image goes while they list: that is asked again.
+    void list(std::function<void(const std::vector<sys::LocalImage>&)> next, int attempt = 1) {
+        ask("GET", "/images/json", [this, attempt, next = std::move(next)](const sys::HttpReply& reply) {
+            if (reply.status != 200 && attempt < kListAttempts) {
+                pause_ =
+                    service_.loop.add_timer(kListPause * attempt, [this, attempt, next] { list(next, attempt + 1); });
+                return;
+            }
             if (reply.status != 200) return fail("podman images: " + sys::podman_error(reply));
             const auto images = sys::parse_images(reply.body);
             if (!images) return fail(images.error().what);
@@ -95,6 +103,7 @@ class PodmanRun : public Running {
 
     std::vector<std::string> obsolete_;
     sys::Transfer transfer_;
+    sys::Source pause_;
 };
 
 class ContainerTidy final : public PodmanRun {

@@ -235,6 +235,14 @@ class RealContainers(unittest.TestCase):
         with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/version", timeout=10) as answer:
             return answer.read().decode().strip()
 
+    def tags(self):
+        """Of the model's images. podman cannot list while one goes."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AssertionError):
+                return self.podman("images", "--format", "{{.Tag}}", "--filter", "reference=localhost/modelguard/digits").split()
+        raise AssertionError("podman does not list its images")
+
     def conclude(self, name, wrong, decision):
         """One line of the table. The version before is served, by the link, by the tag and in fact."""
         code = decision["failing"].get("code", "")
@@ -359,7 +367,7 @@ class RealContainers(unittest.TestCase):
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             versions = set(os.listdir(self.device.models / "versions"))
-            tags = self.podman("images", "--format", "{{.Tag}}", "--filter", "reference=localhost/modelguard/digits").split()
+            tags = self.tags()
             kept = {tag for tag in tags if tag.startswith("sha256-")}
             if kept <= versions:
                 break
@@ -376,7 +384,7 @@ class RealContainers(unittest.TestCase):
         deadline = time.monotonic() + PATIENCE
         tags = ["unknown"]
         while time.monotonic() < deadline and tags:
-            tags = self.podman("images", "--format", "{{.Tag}}", "--filter", "reference=localhost/modelguard/digits").split()
+            tags = self.tags()
         self.assertEqual(tags, [], self.device.log.read_text()[-2000:])
 
 

@@ -24,7 +24,8 @@ struct Podman {
     };
     std::map<std::string, Image> images;
     std::vector<std::string> asked;
-    std::string error;  // not empty: the answer to whatever is asked next but reading
+    int failing_lists{0};  // so many lists fail, since an image goes meanwhile
+    std::string error;     // not empty: the answer to whatever is asked next but reading
 
     sys::test::TinyServer::Answer answer(const std::string& request) {
         const std::string line = request.substr(0, request.find(" HTTP/1.1"));
@@ -35,6 +36,7 @@ struct Podman {
         asked.push_back(verb + path);
         if (!error.empty() && verb != "GET ") return {.bytes = reply(500, R"({"message": ")" + error + "\"}")};
         std::smatch part;
+        if (path == "/images/json" && failing_lists-- > 0) return {.bytes = reply(500, R"({"message": "not known"})")};
         if (path == "/images/json") return {.bytes = reply(200, listed())};
         if (std::regex_match(path, part, std::regex("/images/(.+)/json"))) return named(part[1]);
         if (std::regex_match(path, part, std::regex("/images/(.+)/tag\\?repo=(.+)&tag=(.+)")))
@@ -293,6 +295,15 @@ TEST_F(ContainerSwitchTest, a_podman_that_fails_or_is_not_there_is_not_the_versi
     EXPECT_EQ(gone.result, SwitchResult::failed);
     EXPECT_FALSE(gone.link_moved);
     EXPECT_NE(gone.why.find("systemctl status podman.socket"), std::string::npos) << gone.why;
+}
+
+TEST_F(ContainerSwitchTest, a_list_that_fails_while_an_image_goes_is_asked_for_again) {
+    podman.failing_lists = 2;
+    EXPECT_EQ(go(v1).result, SwitchResult::done);
+    podman.failing_lists = 100;
+    const Outcome outcome = go(v2);
+    EXPECT_EQ(outcome.result, SwitchResult::failed);
+    EXPECT_EQ(outcome.why, "podman images: HTTP 500: not known");
 }
 
 TEST_F(ContainerSwitchTest, dropping_it_calls_nobody) {
