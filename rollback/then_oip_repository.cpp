@@ -27,24 +27,6 @@ bool is_servers_own(int status) {
     return std::ranges::find(kNotTheVersionsFault, status) != kNotTheVersionsFault.end();
 }
 
-std::string path_escaped(std::string_view text) {
-    constexpr std::string_view kHex = "0123456789ABCDEF";
-    std::string escaped;
-    for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                           c == '.' || c == '_' || c == '~';
-        if (plain) {
-            escaped += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        escaped += '%';
-        escaped += kHex[byte >> 4];
-        escaped += kHex[byte & 15];
-    }
-    return escaped;
-}
-
 /// The server's own reason: `error` of the protocol, where it is missing or no text the body as it is (a hostile one
 /// may be nested so deeply that writing it out again would overflow the stack).
 struct ServerText {
@@ -79,7 +61,7 @@ class OipRepositoryThen final : public Running {
                       std::function<void(Outcome)> done)
         : http_(service.http),
           url_(endpoint + "/v2/repository/models/" +
-               path_escaped(service.server_model.empty() ? service.model : service.server_model)),
+               percent_encoded(service.server_model.empty() ? service.model : service.server_model)),
           timeout_(service.timeout),
           delivery_(service.loop, std::move(done)) {
         const bool only_unload = has_no_current(service);

@@ -250,19 +250,6 @@ void take_values(Values values, std::string_view name, std::size_t length, bool 
 
 InferAnswer broken_answer(std::string detail) { return {.outcome = Outcome::broken, .detail = std::move(detail)}; }
 
-std::string url_encode(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '_' || c == '.' || c == '~';
-        if (unreserved)
-            encoded += c;
-        else
-            encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-    return encoded;
-}
-
 std::string json_quoted(std::string_view text) {
     return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -63,8 +63,6 @@ struct Values {
 void take_values(Values values, std::string_view name, std::size_t length, bool argmax, InferAnswer& answer);
 InferAnswer broken_answer(std::string detail);
 
-/// RFC 3986: everything but unreserved characters is encoded, "/" too, so that a name cannot name another endpoint.
-std::string url_encode(std::string_view text);
 std::string json_quoted(std::string_view text);
 
 }  // namespace modelguard::checks

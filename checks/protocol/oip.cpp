@@ -7,6 +7,7 @@
 #include "checks/protocol/oip_answers.hpp"
 #include "checks/protocol/oip_inputs.hpp"
 #include "checks/protocol/protocol.hpp"
+#include "supervisor/base/text.hpp"
 
 namespace modelguard::checks {
 
@@ -21,7 +22,7 @@ constexpr std::size_t kMaxReadyBody = 64u << 10;
 
 std::string model_url(const Target& target, std::string_view verb) {
     // No version path: the KServe Python SDK answers 501 to it. The version served is read from the answer instead.
-    return fmt::format("{}/v2/models/{}/{}", target.endpoint, url_encode(target.server_model), verb);
+    return fmt::format("{}/v2/models/{}/{}", target.endpoint, percent_encoded(target.server_model), verb);
 }
 
 class Oip final : public Protocol {

@@ -19,7 +19,7 @@ constexpr std::size_t kMaxInferBody = 16u << 20;
 constexpr std::size_t kMaxReadyBody = 256u << 10;  // a status entry for each version that ever was
 
 std::string model_url(const Target& target) {
-    return fmt::format("{}/v1/models/{}", target.endpoint, url_encode(target.server_model));
+    return fmt::format("{}/v1/models/{}", target.endpoint, percent_encoded(target.server_model));
 }
 
 /// TensorFlow Serving lists each version with its state; requests without a version go to the newest AVAILABLE one.

@@ -236,23 +236,6 @@ Result<Response> send_request(const std::string& socket_path, const Request& req
     return Exchange(socket_path, request, std::move(socket)).run();
 }
 
-std::string encode_component(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '.' || c == '_' || c == '~';
-        if (unreserved) {
-            encoded += c;
-        } else {
-            const auto byte = static_cast<unsigned char>(c);
-            encoded += '%';
-            encoded += "0123456789ABCDEF"[byte >> 4];
-            encoded += "0123456789ABCDEF"[byte & 15];
-        }
-    }
-    return encoded;
-}
-
 Problem problem_of(const Response& response) {
     if (auto problem = problem_from_json(response.body)) return *problem;
     Problem problem;

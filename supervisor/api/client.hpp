@@ -16,7 +16,7 @@ namespace modelguard::api {
 
 struct Request {
     std::string method{"GET"};
-    std::string target;  ///< path and query, already encoded: see encode_component()
+    std::string target;  ///< path and query, already encoded: see percent_encoded()
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;          ///< sent with a Content-Length where `body_fd` is -1 and the method is not GET
     std::string content_type;  ///< of either body
@@ -46,9 +46,6 @@ struct Response {
 /// unavailable (nobody listens, or the connection broke before an answer), denied (the socket's mode), timed_out,
 /// malformed_reply, io (reading `body_fd`), and what `body_complete` returned.
 Result<Response> send_request(const std::string& socket_path, const Request& request);
-
-/// Percent-encodes everything but unreserved characters (RFC 3986), for one path segment or query value.
-std::string encode_component(std::string_view text);
 
 /// The Problem in a response that is not a success; one made up from the status where the body is not a problem
 /// document.

@@ -34,4 +34,8 @@ std::string plain_line(std::string_view text, std::size_t max_bytes = 160);
 /// The same of all lines together, white space and control characters as single blanks: for a server's traceback.
 std::string one_line(std::string_view text, std::size_t max_bytes = 300);
 
+/// For one segment of a path or one value of a query: everything but unreserved characters is encoded, "/" too, so that
+/// a name cannot name another place (RFC 3986, section 2).
+std::string percent_encoded(std::string_view text);
+
 }  // namespace modelguard

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/follow.hpp"
 #include "supervisor/cli/version_argument.hpp"
@@ -11,7 +12,7 @@ namespace modelguard::cli {
 namespace {
 
 std::string model_target(const std::string& model, const char* verb) {
-    return "/v1/models/" + api::encode_component(model) + "/" + verb;
+    return "/v1/models/" + percent_encoded(model) + "/" + verb;
 }
 
 struct Ask {
@@ -57,7 +58,7 @@ Answer<std::string> change_version(const Session& session, const Arguments& argu
     std::string query;
     if (!arguments.version.empty()) {
         MG_ASK(const std::string digest, resolve_version(session, arguments.model, arguments.version));
-        query = "?version=" + api::encode_component(digest);
+        query = "?version=" + percent_encoded(digest);
     }
     return carry_out(session, arguments.model, {.target = model_target(arguments.model, verb) + query, .body = ""});
 }

@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/bundle.hpp"
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/follow.hpp"
@@ -63,11 +64,11 @@ Answer<std::string> send_bundle(const Session& session, const Interrupts& interr
     SendProgress progress(session, bundle.expected_bytes());
     api::Request request;
     request.method = "POST";
-    request.target = "/v1/models/" + api::encode_component(arguments.model) + "/deploy";
+    request.target = "/v1/models/" + percent_encoded(arguments.model) + "/deploy";
     char separator = '?';
     const auto add = [&](const char* name, const std::string& value) {
         if (value.empty()) return;
-        request.target += std::string(1, separator) + name + "=" + api::encode_component(value);
+        request.target += std::string(1, separator) + name + "=" + percent_encoded(value);
         separator = '&';
     };
     add("label", arguments.label);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/text.hpp"
 
 namespace modelguard::cli {
@@ -68,7 +69,7 @@ class Follower {
     /// True if something was told.
     Answer<bool> tell_news(std::chrono::seconds wait) {
         MG_ASK(const std::string body,
-               session_.get("/v1/history?model=" + api::encode_component(operation_.model) +
+               session_.get("/v1/history?model=" + percent_encoded(operation_.model) +
                                 "&after=" + std::to_string(after_) + "&limit=100&wait=" + patience(wait),
                             kPollSilence, interrupts_.fd()));
         MG_ASK(api::History history, read_as(api::history_from_json, body));
@@ -124,7 +125,7 @@ class Follower {
 }  // namespace
 
 Answer<std::int64_t> newest_decision(const Session& session, const std::string& model) {
-    MG_ASK(const std::string body, session.get("/v1/history?model=" + api::encode_component(model) + "&limit=1"));
+    MG_ASK(const std::string body, session.get("/v1/history?model=" + percent_encoded(model) + "&limit=1"));
     MG_ASK(const api::History history, read_as(api::history_from_json, body));
     return history.items.empty() ? 0 : history.items.front().number;
 }

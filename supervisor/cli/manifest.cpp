@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/follow.hpp"
 #include "supervisor/cli/text.hpp"
@@ -53,8 +54,8 @@ Answer<Checked> check_manifest(const Session& session, const std::string& file) 
     }
     Checked checked{
         .name = file == "-" ? "standard input" : file, .text = std::move(*text), .document = {}, .validation = {}};
-    MG_ASK(checked.document, session.post_readonly("/v1/validate?file=" + api::encode_component(checked.name),
-                                                   checked.text, "application/yaml"));
+    MG_ASK(checked.document, session.post_readonly("/v1/validate?file=" + percent_encoded(checked.name), checked.text,
+                                                   "application/yaml"));
     MG_ASK(checked.validation, read_as(api::validation_from_json, checked.document));
     return checked;
 }
@@ -74,7 +75,7 @@ Answer<std::string> send_manifest(const Session& session, const Arguments& argum
         options.after = newest_decision(session, checked.validation.model).value_or(0);
     api::Request request;
     request.method = "POST";
-    request.target = "/v1/manifests?file=" + api::encode_component(checked.name);
+    request.target = "/v1/manifests?file=" + percent_encoded(checked.name);
     request.body = checked.text;
     request.content_type = "application/yaml";
     MG_ASK(std::string document, session.change(std::move(request)));

@@ -1,5 +1,6 @@
 // `remove`: a model, its versions and its history of rejections go. Says what that is unless told to go on.
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/follow.hpp"
 #include "supervisor/cli/text.hpp"
@@ -23,7 +24,7 @@ Answer<std::string> remove(const Session& session, const std::string& model) {
     const Interrupts interrupts;
     api::Request request;
     request.method = "DELETE";
-    request.target = "/v1/models/" + api::encode_component(model);
+    request.target = "/v1/models/" + percent_encoded(model);
     MG_ASK(std::string document, session.change(std::move(request)));
     MG_ASK(const api::OperationDoc operation, read_as(api::operation_from_json, document));
     if (operation.status != "running") return document;
@@ -40,7 +41,7 @@ int run_remove(const Session& session, const Arguments& arguments) {
     }
     const auto status = session.model_status(model);
     if (!status) return session.report(status.error(), model);
-    const auto body = session.get("/v1/models/" + api::encode_component(model) + "/versions");
+    const auto body = session.get("/v1/models/" + percent_encoded(model) + "/versions");
     if (!body) return session.report(body.error(), model);
     const auto versions = read_as(api::versions_from_json, *body);
     if (!versions) return session.report(versions.error(), model);

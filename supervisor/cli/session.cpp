@@ -14,6 +14,7 @@
 #include <ctime>
 
 #include "supervisor/base/params.hpp"
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/text.hpp"
 
 namespace modelguard::cli {
@@ -165,7 +166,7 @@ Answer<std::string> Session::change(const std::string& target, std::string json_
 }
 
 Answer<api::ModelStatus> Session::model_status(const std::string& model) const {
-    MG_ASK(const std::string body, get("/v1/status?model=" + api::encode_component(model)));
+    MG_ASK(const std::string body, get("/v1/status?model=" + percent_encoded(model)));
     MG_ASK(api::Status status, read_as(api::status_from_json, body));
     for (auto& one : status.models)
         if (one.model == model) return std::move(one);

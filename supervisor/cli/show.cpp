@@ -1,5 +1,6 @@
 // The commands that only look, `status` aside: history, explain, versions, kinds.
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/text.hpp"
 
@@ -26,7 +27,7 @@ int show(const Session& session, const std::string& model, const std::string& ta
 
 int run_history(const Session& session, const Arguments& arguments) {
     std::string target = "/v1/history?limit=" + std::to_string(arguments.limit);
-    if (!arguments.model.empty()) target += "&model=" + api::encode_component(arguments.model);
+    if (!arguments.model.empty()) target += "&model=" + percent_encoded(arguments.model);
     return show(session, arguments.model, target, api::history_from_json,
                 [&](const api::History& history) { return history_screen(history, session.view()); });
 }
@@ -45,16 +46,16 @@ int run_explain(const Session& session, const Arguments& arguments) {
         return session.report(
             refuse(kUsage, ErrorKind::invalid_config, "--decision is about one model; say which").error());
     for (const auto& model : models) {
-        const int one = show(
-            session, model, "/v1/explain?model=" + api::encode_component(model) + decision, api::explanation_from_json,
-            [&](const api::Explanation& explanation) { return explain_screen(explanation, session.view()); });
+        const int one =
+            show(session, model, "/v1/explain?model=" + percent_encoded(model) + decision, api::explanation_from_json,
+                 [&](const api::Explanation& explanation) { return explain_screen(explanation, session.view()); });
         code = std::max(code, one);
     }
     return code;
 }
 
 int run_versions(const Session& session, const Arguments& arguments) {
-    return show(session, arguments.model, "/v1/models/" + api::encode_component(arguments.model) + "/versions",
+    return show(session, arguments.model, "/v1/models/" + percent_encoded(arguments.model) + "/versions",
                 api::versions_from_json,
                 [&](const api::Versions& versions) { return versions_screen(versions, session.view()); });
 }

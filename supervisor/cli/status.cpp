@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/text.hpp"
 
@@ -34,7 +35,7 @@ struct Shown {
 
 Answer<Shown> ask_status(const Session& session, const std::string& model) {
     Shown shown;
-    MG_ASK(shown.document, session.get("/v1/status" + (model.empty() ? "" : "?model=" + api::encode_component(model))));
+    MG_ASK(shown.document, session.get("/v1/status" + (model.empty() ? "" : "?model=" + percent_encoded(model))));
     MG_ASK(shown.status, read_as(api::status_from_json, shown.document));
     const api::ModelStatus* one = find_model(shown.status, model);
     if (!model.empty() && one == nullptr) return refuse(kNotFound, ErrorKind::not_found, "no model '" + model + "'");
@@ -123,7 +124,7 @@ class Watcher {
     /// Until there is a decision, or it is time for another look; true: interrupted.
     bool wait() {
         const Session session(arguments_.root, false);
-        const std::string about = arguments_.model.empty() ? "" : "&model=" + api::encode_component(arguments_.model);
+        const std::string about = arguments_.model.empty() ? "" : "&model=" + percent_encoded(arguments_.model);
         const auto body = session.get("/v1/history?limit=1&after=" + std::to_string(after_) + about +
                                           (after_ == 0 ? "" : "&wait=" + std::to_string(kLook.count())),
                                       kPollSilence, interrupts_.fd());

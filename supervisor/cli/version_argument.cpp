@@ -1,4 +1,5 @@
 #include "supervisor/cli/version_argument.hpp"
+#include "supervisor/base/text.hpp"
 
 #include <algorithm>
 
@@ -51,7 +52,7 @@ Answer<std::string> resolve_version(const api::Versions& versions, const std::st
 }
 
 Answer<std::string> resolve_version(const Session& session, const std::string& model, const std::string& text) {
-    MG_ASK(const std::string body, session.get("/v1/models/" + api::encode_component(model) + "/versions"));
+    MG_ASK(const std::string body, session.get("/v1/models/" + percent_encoded(model) + "/versions"));
     MG_ASK(const api::Versions versions, read_as(api::versions_from_json, body));
     return resolve_version(versions, text);
 }

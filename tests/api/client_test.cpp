@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "supervisor/base/text.hpp"
 #include "tests/api/scripted_server.hpp"
 
 namespace modelguard::api {
@@ -53,7 +54,7 @@ class ClientTest : public testing::Test {
 TEST_F(ClientTest, get_is_answered) {
     ScriptedServer server(socket,
                           [](const Asked& asked) { return Reply{200, asked.path + " " + asked.query.at("model")}; });
-    const auto response = send_request(socket, get("/v1/status?model=" + encode_component("a b/ü")));
+    const auto response = send_request(socket, get("/v1/status?model=" + percent_encoded("a b/ü")));
     ASSERT_TRUE(response) << response.error().what;
     EXPECT_EQ(response->status, 200);
     EXPECT_EQ(response->body, "/v1/status a b/ü");
@@ -279,8 +280,8 @@ TEST(Problems, one_is_made_up_where_the_body_has_none) {
 }
 
 TEST(EncodeComponent, leaves_only_unreserved_characters) {
-    EXPECT_EQ(encode_component("aZ09-._~"), "aZ09-._~");
-    EXPECT_EQ(encode_component("a/b?c&d=e %\r\n\xc3\xbc"), "a%2Fb%3Fc%26d%3De%20%25%0D%0A%C3%BC");
+    EXPECT_EQ(percent_encoded("aZ09-._~"), "aZ09-._~");
+    EXPECT_EQ(percent_encoded("a/b?c&d=e %\r\n\xc3\xbc"), "a%2Fb%3Fc%26d%3De%20%25%0D%0A%C3%BC");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "supervisor/api/client.hpp"
 #include "supervisor/base/ids.hpp"
+#include "supervisor/base/text.hpp"
 #include "supervisor/base/time.hpp"
 #include "supervisor/daemon/http_path.hpp"
 #include "tests/fuzz/fuzz.hpp"
@@ -14,8 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         MG_ASSERT(plain->size() <= text.size() && plain->find('\0') == std::string::npos);
     }
     if (text.find('\0') == std::string_view::npos) {  // what our client encodes is what the server sees
-        MG_ASSERT(daemon::percent_decoded(api::encode_component(text)) == std::string(text));
-        const auto parts = daemon::path_segments("/v1/models/" + api::encode_component(text) + "/deploy");
+        MG_ASSERT(daemon::percent_decoded(percent_encoded(text)) == std::string(text));
+        const auto parts = daemon::path_segments("/v1/models/" + percent_encoded(text) + "/deploy");
         MG_ASSERT(parts && parts->size() == 4 && (*parts)[2] == text);
     }
     if (const auto parts = daemon::path_segments(text)) {
