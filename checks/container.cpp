@@ -83,7 +83,7 @@ class ContainerRun final : public Run {
 
     void look(int attempt) {
         ++probes_;
-        ask("/containers/" + sys::podman_escaped(params_.container) + "/json",
+        ask("/containers/" + percent_encoded(params_.container) + "/json",
             [this, attempt](const Result<sys::HttpReply>& reply) { read(reply, attempt); });
     }
 
@@ -180,21 +180,20 @@ class ContainerRun final : public Run {
 
     /// One image can have several manifests, and `inspect` names one of them.
     void look_at_image(const sys::ContainerState& state) {
-        ask("/images/" + sys::podman_escaped(state.image_id) + "/json",
-            [this, state](const Result<sys::HttpReply>& reply) {
-                const bool answered = reply && (reply->status == 200 || reply->status == 404);
-                const auto images = answered && reply->status == 200 ? sys::parse_images(reply->body)
-                                                                     : Result<std::vector<sys::LocalImage>>();
-                if (!answered || !images)
-                    return end(inconclusive("podman_error",
-                                            fmt::format("podman does not tell what image {} runs", params_.container)));
-                if (std::ranges::any_of(*images,
-                                        [this](const sys::LocalImage& image) { return image.is(expected_image_); }))
-                    return judge_calm(state);
-                bad("wrong_image",
-                    fmt::format("{} runs {} ({}) instead of {}", params_.container, plain_line(state.image_name, 80),
-                                plain_line(state.image_digest, 80), expected_image_));
-            });
+        ask("/images/" + percent_encoded(state.image_id) + "/json", [this, state](const Result<sys::HttpReply>& reply) {
+            const bool answered = reply && (reply->status == 200 || reply->status == 404);
+            const auto images = answered && reply->status == 200 ? sys::parse_images(reply->body)
+                                                                 : Result<std::vector<sys::LocalImage>>();
+            if (!answered || !images)
+                return end(inconclusive("podman_error",
+                                        fmt::format("podman does not tell what image {} runs", params_.container)));
+            if (std::ranges::any_of(*images,
+                                    [this](const sys::LocalImage& image) { return image.is(expected_image_); }))
+                return judge_calm(state);
+            bad("wrong_image",
+                fmt::format("{} runs {} ({}) instead of {}", params_.container, plain_line(state.image_name, 80),
+                            plain_line(state.image_digest, 80), expected_image_));
+        });
     }
 
     void judge_calm(const sys::ContainerState& state) {

@@ -200,8 +200,7 @@ class ContainerSwitch final : public PodmanRun {
     }
 
     void tag(const std::string& id, std::string_view name, std::function<void()> next) {
-        ask("POST",
-            image_path(id) + "/tag?repo=" + sys::podman_escaped(repository_) + "&tag=" + sys::podman_escaped(name),
+        ask("POST", image_path(id) + "/tag?repo=" + percent_encoded(repository_) + "&tag=" + percent_encoded(name),
             [this, name = std::string(name), next = std::move(next)](const sys::HttpReply& reply) {
                 if (reply.status != 201) return fail("podman tag " + tag_of(name) + ": " + sys::podman_error(reply));
                 next();
@@ -210,8 +209,7 @@ class ContainerSwitch final : public PodmanRun {
 
     /// No version: what the unit would start goes first.
     void clear() {
-        ask("POST",
-            image_path(tag_of(kCurrentTag)) + "/untag?repo=" + sys::podman_escaped(repository_) + "&tag=current",
+        ask("POST", image_path(tag_of(kCurrentTag)) + "/untag?repo=" + percent_encoded(repository_) + "&tag=current",
             [this](const sys::HttpReply& reply) {
                 if (reply.status != 201 && reply.status != 404)
                     return fail("podman untag " + tag_of(kCurrentTag) + ": " + sys::podman_error(reply));

@@ -2,6 +2,7 @@
 // Which versions nobody needs any more. The runner forgets them in the ledger first and removes them then, so
 // that a crash in between leaves a directory and never a row without one.
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,9 +15,14 @@ namespace modelguard::daemon {
 /// Rejected, superseded and former versions that stay for `explain`, `unreject` and a deploy without another transfer.
 inline constexpr std::size_t kSpareVersions = 3;
 
-/// Of a model at rest, the versions beyond the `spare` newest that are none of: current, known-good (each of them: core
-/// may go back to any), pinned, wanted, rows without an import time (found on the disk after the ledger was lost), or
-/// `linked`. While anything is under way: none.
+/// What the links of a model name; nullopt where that is not known, and then nothing is removed. Reads two links.
+std::optional<std::vector<Digest>> linked_versions(const sys::Path& model_dir);
+/// Whether the state refers to the version for anything but a rejection, which outlives the tree, or a link names it.
+bool is_needed(const core::ModelState& model, const Digest& digest, const std::vector<Digest>& linked);
+
+/// Of a model at rest, the versions beyond the `spare` newest that are neither needed (each known-good one is: core
+/// may go back to any) nor rows without an import time (found on the disk after the ledger was lost). While anything is
+/// under way: none.
 std::vector<Digest> garbage_of(const core::ModelState& model,
                                const std::vector<const store::VersionInfo*>& newest_first,
                                const std::vector<Digest>& linked, std::size_t spare);

@@ -202,25 +202,13 @@ Result<void> Runner::process(const core::Event& event, const Extra& extra) {
     return {};
 }
 
-/// What the links of the model name; nullopt where that is not known, and then nothing is removed.
-std::optional<std::vector<Digest>> Runner::linked(const std::string& model) const {
-    std::vector<Digest> digests;
-    for (const char* link : {"current", "known-good"}) {
-        const auto target = sys::read_symlink(parts_.versions.places().model_dir(model) / link);
-        if (!target) return std::nullopt;
-        if (*target)
-            if (const auto digest = parse_digest(sys::Path(**target).filename().native())) digests.push_back(*digest);
-    }
-    return digests;
-}
-
 std::size_t Runner::collect_garbage(std::size_t spare) {
     if (storage_failed_ || pumping_ || !queue_.empty()) return 0;
     store::Changes changes;
     for (const auto& [name, model] : state_.models) {
-        const auto pointed_at = linked(name);
-        if (!pointed_at) return 0;
-        for (const Digest& digest : garbage_of(model, versions_of(name), *pointed_at, spare))
+        const auto linked = linked_versions(parts_.versions.places().model_dir(name));
+        if (!linked) return 0;
+        for (const Digest& digest : garbage_of(model, versions_of(name), *linked, spare))
             changes.forgotten_versions.emplace_back(name, digest);
     }
     const std::size_t quarantined = spare == 0 ? empty_quarantine() : 0;

@@ -162,7 +162,6 @@ class Runner {
     void tidy(const std::string& model, const Manifest* manifest);
     std::uint64_t next_hash_turn() const;
     store::VersionInfo hashed(store::VersionInfo info, const store::VersionStore::Verified& found) const;
-    std::optional<std::vector<Digest>> linked(const std::string& model) const;
     std::size_t empty_quarantine();
     std::map<std::string, core::VersionId, std::less<>> links() const;
 

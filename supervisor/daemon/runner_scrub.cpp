@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "supervisor/daemon/garbage.hpp"
 #include "supervisor/daemon/runner.hpp"
 #include "supervisor/sys/clock.hpp"
 
@@ -63,12 +64,10 @@ void Runner::quarantine_damaged() {
     if (!is_idle()) return;
     store::Changes changes;
     for (const auto& [name, model] : state_.models) {
-        const auto pointed_at = linked(name);
-        if (!pointed_at || model.wish) continue;
+        const auto linked = linked_versions(parts_.versions.places().model_dir(name));
+        if (!linked || model.wish) continue;
         for (const store::VersionInfo* info : versions_of(name)) {
-            const bool used = info->digest == model.current || core::find_known_good(model, info->digest) ||
-                              std::ranges::find(*pointed_at, info->digest) != pointed_at->end();
-            if (info->damage.empty() || used) continue;
+            if (info->damage.empty() || is_needed(model, info->digest, *linked)) continue;
             const auto moved = parts_.versions.quarantine(name, info->digest);
             note("damaged version " + info->digest.short_form() + " of " + name +
                  (moved ? " was taken out of the way: deploy it again if it is wanted; what is left of it is in " +

@@ -77,24 +77,6 @@ HttpRequest podman_request(const std::string& socket, std::string method, std::s
     return request;
 }
 
-std::string podman_escaped(std::string_view text) {
-    constexpr std::string_view kHex = "0123456789ABCDEF";
-    std::string escaped;
-    for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                           c == '.' || c == '_' || c == '~';
-        if (plain) {
-            escaped += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        escaped += '%';
-        escaped += kHex[byte >> 4];
-        escaped += kHex[byte & 15];
-    }
-    return escaped;
-}
-
 std::string podman_error(const HttpReply& reply) {
     const json document = json::parse(reply.body, nullptr, false);
     std::string text = text_of(document, "message");

@@ -28,8 +28,6 @@ Result<std::optional<ImageFile>> read_image_file(const Path& version_dir);
 
 /// A request to the API; `path` begins behind "libpod", as in "/containers/digits/json".
 HttpRequest podman_request(const std::string& socket, std::string method, std::string_view path);
-/// Everything but unreserved characters encoded.
-std::string podman_escaped(std::string_view text);
 /// The API's own words of why not ("cause", "message"), or the first line of the body.
 std::string podman_error(const HttpReply& reply);
 

@@ -1,6 +1,5 @@
 // The small parsers that a request or a command line reaches: paths, percent escapes, digests, names, durations.
 
-#include "supervisor/api/client.hpp"
 #include "supervisor/base/ids.hpp"
 #include "supervisor/base/text.hpp"
 #include "supervisor/base/time.hpp"

@@ -1,5 +1,6 @@
 #include "supervisor/sys/podman.hpp"
 
+#include "supervisor/base/text.hpp"
 #include "tests/sys/world.hpp"
 
 namespace modelguard::sys::test {
@@ -66,7 +67,7 @@ TEST(Podman, errors_are_told_in_its_own_words_on_one_line) {
     EXPECT_EQ(podman_error({.status = 404, .body = R"({"cause": "c", "message": "no such\nimage", "response": 404})"}),
               "HTTP 404: no such");
     EXPECT_EQ(podman_error({.status = 500, .body = "<html>\n"}), "HTTP 500: <html>");
-    EXPECT_EQ(podman_escaped("localhost/a b:1"), "localhost%2Fa%20b%3A1");
+    EXPECT_EQ(percent_encoded("localhost/a b:1"), "localhost%2Fa%20b%3A1");
 }
 
 }  // namespace
