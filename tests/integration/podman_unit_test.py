@@ -66,12 +66,12 @@ class RealUnit(unittest.TestCase):
         cls.machine.write("/etc/systemd/system/api.service", f"[Service]\nExecStart={PODMAN} system service\n")
         cls.machine.run("systemctl", "daemon-reload")
         cls.machine.run("systemctl", "start", "api.socket")
-        cls.machine.run("systemd-run", "--unit=modelguardd", "--service-type=notify", DAEMON.resolve(), "--root", ROOT)
+        cls.machine.run("systemd-run", "--unit=modelguardd", "--service-type=notify", cls.daemon, "--root", ROOT)
         cls.deploy("good", "exec sleep 1000", 0)
 
     @classmethod
     def modelguard(cls, *arguments, check=0):
-        return cls.machine.run(CLI.resolve(), "--root", ROOT, *arguments, check=check).stdout
+        return cls.machine.run(cls.cli, "--root", ROOT, *arguments, check=check).stdout
 
     @classmethod
     def deploy(cls, name, script, expected):
@@ -112,6 +112,7 @@ if __name__ == "__main__":
         if missing:
             raise Missing(", ".join(missing))
         with Machine() as RealUnit.machine:
+            RealUnit.daemon, RealUnit.cli, _ = RealUnit.machine.bring(DAEMON, CLI, CLI.parent / "modelguard-pack")
             RealUnit.machine.write("/etc/containers/containers.conf", CONTAINERS)
             RealUnit.machine.write("/etc/containers/storage.conf", STORAGE)
             RealUnit.machine.boot()

@@ -64,7 +64,7 @@ class Scrub(unittest.TestCase):
         tree = self.damage("v1")
         told = self.device.wait_decision("corrupt", after)
         self.assertEqual((told["label"], told["code"]), ("v1", "corrupt"))
-        self.assertIn("not intact any more", told["text"])
+        self.assertIn("not intact on disk any more", told["text"])
         self.assertIn("another digest", told["text"])
         model = self.device.model()
         self.assertEqual((model["phase"], self.device.serving()), ("steady", "v2"), model)

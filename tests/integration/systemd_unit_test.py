@@ -45,12 +45,12 @@ class RealUnit(unittest.TestCase):
         cls.machine.run("systemctl", "daemon-reload")
         cls.machine.write(f"{ROOT}/etc/modelguard/modelguard.yaml", "units: [nobody.service, systemd-tmpfiles-clean.timer]\n")
         # Its sockets are there once it has said that it is ready.
-        cls.machine.run("systemd-run", "--unit=modelguardd", "--service-type=notify", DAEMON.resolve(), "--root", ROOT)
+        cls.machine.run("systemd-run", "--unit=modelguardd", "--service-type=notify", cls.daemon, "--root", ROOT)
         cls.deploy("good", "exec sleep 1000", 0)
 
     @classmethod
     def modelguard(cls, *arguments, check=0):
-        return cls.machine.run(CLI.resolve(), "--root", ROOT, *arguments, check=check).stdout
+        return cls.machine.run(cls.cli, "--root", ROOT, *arguments, check=check).stdout
 
     @classmethod
     def deploy(cls, name, script, expected):
@@ -77,6 +77,7 @@ class RealUnit(unittest.TestCase):
 if __name__ == "__main__":
     try:
         with Machine() as RealUnit.machine:
+            RealUnit.daemon, RealUnit.cli, _ = RealUnit.machine.bring(DAEMON, CLI, CLI.parent / "modelguard-pack")
             RealUnit.machine.boot()
             unittest.main(verbosity=2)
     except Missing as error:

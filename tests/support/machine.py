@@ -75,6 +75,12 @@ class Machine(contextlib.AbstractContextManager):
         at.write_text(text)
         at.chmod(mode)
 
+    def bring(self, *programs):
+        """Copies, before the boot, for the inside has a /tmp of its own; their places there."""
+        folder = self.upper / "srv/programs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return ["/" + str(pathlib.Path(shutil.copy(program, folder)).relative_to(self.upper)) for program in programs]
+
     def boot(self):
         self.boots += 1
         log = open(self.place / f"boot{self.boots}.log", "wb")

@@ -90,8 +90,7 @@ TEST_F(OipGrpc, each_servers_way_to_end_a_call_is_classified) {
         EXPECT_EQ(ready(call(each.status, each.said)).outcome, each.ready) << each.what;
         EXPECT_EQ(infer(call(each.status, each.said)).outcome, each.infer) << each.what;
     }
-    EXPECT_EQ(ready(call("14", "50%25 of %C3%BC %2 %zz done")).detail,
-              "gRPC UNAVAILABLE: 50% of ü %2 %zz done");
+    EXPECT_EQ(ready(call("14", "50%25 of %C3%BC %2 %zz done")).detail, "gRPC UNAVAILABLE: 50% of ü %2 %zz done");
     EXPECT_EQ(ready(call("99")).detail, "gRPC code 99");
     EXPECT_EQ(ready(reply(503, "")).outcome, Outcome::loading) << "a proxy in front of it";
     EXPECT_NE(ready(reply(200, "{}")).detail.find("not a gRPC server"), std::string::npos);
