@@ -91,7 +91,7 @@ TEST(Screens, hostile_texts_neither_drive_the_terminal_nor_break_the_columns) {
     expect_calm(versions_screen({"digits", {version, version}}, view));
     expect_calm(validation_screen({false, "", {{"error", kHostile, kHostile, kHostile, 3}}}, kHostile, view), false);
     expect_calm(
-        kinds_screen({{{"check", kHostile, kLong, {{kHostile, "text", kHostile, kHostile, kLong, true}}}}}, view),
+        kinds_screen({{{"check", kHostile, kLong, {{{kHostile, "text", kHostile, kHostile, kLong, true}}}}}}, view),
         false);
     api::OperationDoc operation;
     operation.model = operation.kind = "m";
@@ -215,7 +215,7 @@ TEST(Screens, a_finding_begins_as_compilers_have_it) {
 }
 
 TEST(Screens, kinds_are_grouped_with_their_parameters) {
-    const api::Kinds kinds{{{"check", "latency", "How fast.", {{"max", "duration", "", "50ms", "The limit.", true}}},
+    const api::Kinds kinds{{{"check", "latency", "How fast.", {{{"max", "duration", "", "50ms", "The limit.", true}}}},
                             {"switch", "files", "Links.", {}}}};
     EXPECT_EQ(kinds_screen(kinds, plain_view()),
               "check\n  latency\n      How fast.\n      max (duration, required, default 50ms): The limit.\n\nswitch\n "
