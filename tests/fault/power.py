@@ -10,10 +10,12 @@ import itertools
 import json
 import os
 import pathlib
+import re
 
 CUTS = (512, 4096)
 ONLY_SYNCED = "only what was synced"
 MOST_PAIRS = 14  # unsynced operations of which every pair is dropped; beyond it pairs of neighbours
+INODE = re.compile(r"\b(write|resize|mode|sync) \d+")  # as text() has them
 MOST_REMEMBERED = 200  # contents whose hash is kept: a run of all states makes a hundred thousand
 
 
@@ -206,6 +208,11 @@ def put(nodes, top, path):
         for name, child in node.content.items():
             put(nodes, child, path / name)
         path.chmod(node.mode)
+
+
+def is_same(text, other):
+    """Of two runs, in which the files have other inodes."""
+    return INODE.sub(r"\1", text) == INODE.sub(r"\1", other)
 
 
 def text(log, variant):

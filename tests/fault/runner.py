@@ -235,7 +235,7 @@ class Runner:
         def chosen(variant):
             turn = next(numbers) % step == 0
             most_telling = variant[:2] == (len(log), power.ONLY_SYNCED)
-            return power.text(log, variant) == wanted if wanted else turn or most_telling
+            return power.is_same(power.text(log, variant), wanted) if wanted else turn or most_telling
         for variant, nodes in self.power_states(before, log, chosen):
             total += 1
             text = power.text(log, variant)
