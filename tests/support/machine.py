@@ -88,10 +88,11 @@ class Machine(contextlib.AbstractContextManager):
                                        "bash", "-c", BOOT, "boot", self.place], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            children = pathlib.Path(f"/proc/{self.shell.pid}/task/{self.shell.pid}/children").read_text().split()
-            if children and pathlib.Path(f"/proc/{children[0]}/comm").read_text() == "systemd\n":
-                self.init = int(children[0])
-                break
+            with contextlib.suppress(OSError):  # one of them may just have ended
+                children = pathlib.Path(f"/proc/{self.shell.pid}/task/{self.shell.pid}/children").read_text().split()
+                if children and pathlib.Path(f"/proc/{children[0]}/comm").read_text() == "systemd\n":
+                    self.init = int(children[0])
+                    break
             if self.shell.poll() is not None:
                 raise Missing((self.place / f"boot{self.boots}.log").read_text()[-300:])
         # "degraded" is a boot that ended as well
