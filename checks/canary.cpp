@@ -76,15 +76,20 @@ Result<void> validate_canary_path(std::string_view path) {
     }
 }
 
-Result<std::vector<CanaryItem>> parse_canary_set(std::string_view text, std::string_view name) {
+void for_each_line(std::string_view text, const std::function<bool(int number, std::string_view line)>& take) {
     if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
-    std::vector<CanaryItem> items;
-    std::set<std::string, std::less<>> ids;
     for (int number = 1; !text.empty(); ++number) {
         const std::size_t end = text.find('\n');
         const std::string_view line = text.substr(0, end);
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+        if (line.find_first_not_of(" \t\r") != std::string_view::npos && !take(number, line)) return;
+    }
+}
+
+Result<std::vector<CanaryItem>> parse_canary_set(std::string_view text, std::string_view name) {
+    std::vector<CanaryItem> items;
+    std::set<std::string, std::less<>> ids;
+    const auto take = [&](int number, std::string_view line) -> Result<void> {
         const std::string where = fmt::format("{}:{}", name, number);
         if (items.size() == kMaxCanaryItems)
             return fail(ErrorKind::invalid_config, fmt::format("{}: more than {} items", where, kMaxCanaryItems));
@@ -93,7 +98,11 @@ Result<std::vector<CanaryItem>> parse_canary_set(std::string_view text, std::str
         if (!ids.insert(item.id).second)
             return fail(ErrorKind::invalid_config, fmt::format("{}: id {} a second time", where, item.id));
         items.push_back(std::move(item));
-    }
+        return {};
+    };
+    Result<void> taken;
+    for_each_line(text, [&](int number, std::string_view line) { return (taken = take(number, line)).has_value(); });
+    MG_CHECK(taken);
     if (items.empty()) return fail(ErrorKind::invalid_config, fmt::format("{}: no item in it", name));
     return items;
 }

@@ -3,6 +3,7 @@
 // probe. A line: {"id": text or integer, "input": the protocol's payload, "label": …, "reference"?: …}; other keys are
 // left alone.
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,10 @@ inline constexpr std::size_t kMaxCanaryItems = 20'000;     ///< their scores are
 /// A canary path of a manifest: relative, inside of the version's tree. invalid_config for "", "/x", "a/../b", "./x",
 /// "a//b", control characters and more than 255 bytes.
 Result<void> validate_canary_path(std::string_view path);
+
+/// Calls `take` with the number and the text of each line that is not blank, until it returns false. CRLF and a UTF-8
+/// mark at the beginning are fine.
+void for_each_line(std::string_view text, const std::function<bool(int number, std::string_view line)>& take);
 
 /// Parses one line of a set; invalid_config says what was expected, without the place.
 Result<CanaryItem> parse_canary_item(std::string_view line);

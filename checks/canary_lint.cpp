@@ -52,29 +52,27 @@ class Linter {
     void warning(int line, std::string text) { add(false, line, std::move(text)); }
 
     void read(std::string_view text) {
-        constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
-        if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
         std::map<std::string, int, std::less<>> ids;
-        for (int number = 1; !text.empty(); ++number) {
-            const std::size_t end = text.find('\n');
-            const std::string_view line = text.substr(0, end);
-            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-            if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-            if (found_.items.size() == kMaxCanaryItems)
-                return error(number, fmt::format("more than {} items: the rest was not looked at", kMaxCanaryItems));
-            auto item = parse_canary_item(line);
-            if (!item) {
-                error(number, item.error().what);
-                continue;
+        for_each_line(text, [&](int number, std::string_view line) {
+            if (found_.items.size() == kMaxCanaryItems) {
+                error(number, fmt::format("more than {} items: the rest was not looked at", kMaxCanaryItems));
+                return false;
             }
-            item->line = number;
-            if (const auto [at, is_new] = ids.emplace(item->id, number); !is_new)
-                error(number, fmt::format("id {} a second time, first in line {}", item->id, at->second));
-            else if (const auto label = parse_label(label_of(*item)); !label)
-                error(number, label.error().what);
-            else
-                found_.items.push_back(std::move(*item));
-        }
+            take(number, line, ids);
+            return true;
+        });
+    }
+
+    void take(int number, std::string_view line, std::map<std::string, int, std::less<>>& ids) {
+        auto item = parse_canary_item(line);
+        if (!item) return error(number, item.error().what);
+        item->line = number;
+        const auto [at, is_new] = ids.emplace(item->id, number);
+        if (!is_new) return error(number, fmt::format("id {} a second time, first in line {}", item->id, at->second));
+        const auto label = parse_label(label_of(*item));
+        if (!label) return error(number, label.error().what);
+        kinds_of_label_.insert(label->texts.empty());
+        found_.items.push_back(std::move(*item));
     }
 
     void look_at_inputs() {
@@ -94,13 +92,10 @@ class Linter {
 
     void look_at_labels() {
         std::map<std::string, std::size_t> count;
-        std::set<bool> kinds;
-        for (const CanaryItem& item : found_.items) {
+        for (const CanaryItem& item : found_.items)
             ++count[label_of(item)];
-            const auto label = parse_label(label_of(item));
-            kinds.insert(label->texts.empty());
-        }
-        if (kinds.size() > 1) warning(0, "some labels are numbers and some are texts; a score takes one kind");
+        if (kinds_of_label_.size() > 1)
+            warning(0, "some labels are numbers and some are texts; a score takes one kind");
         const auto most = std::ranges::max_element(count, {}, [](const auto& entry) { return entry.second; });
         const double share = static_cast<double>(most->second) / static_cast<double>(found_.items.size());
         const std::string label = plain_line(most->first, 40);
@@ -112,6 +107,7 @@ class Linter {
     }
 
     CanaryLint found_;
+    std::set<bool> kinds_of_label_;  // numbers, texts
     std::size_t left_out_{0};
     bool has_left_out_error_{false};
 };

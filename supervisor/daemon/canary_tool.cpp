@@ -260,33 +260,38 @@ class Recording {
     sys::Source turn_;
 };
 
-/// Lines as in a set, without a label too, or the input alone.
+/// A line as in a set, without a label too, or the input alone; `number`: which input it is, for one without an id.
+Result<checks::CanaryItem> read_input(std::string_view line, std::size_t number) {
+    ordered_json value = ordered_json::parse(line, nullptr, false);
+    if (value.is_discarded()) return fail(ErrorKind::invalid_config, "not JSON");
+    if (!value.is_object() || !value.contains("input")) value = ordered_json{{"input", std::move(value)}};
+    if (!value.contains("id")) value["id"] = std::to_string(number);
+    const bool has_label = value.contains("label");
+    if (!has_label) value["label"] = 0;  // so that it is read as an item; what the server answers takes its place
+    MG_TRY(checks::CanaryItem item, checks::parse_canary_item(value.dump()));
+    if (!has_label) item.label.clear();
+    return item;
+}
+
 Result<std::vector<checks::CanaryItem>> read_inputs(const std::string& text, const std::string& file) {
     std::vector<checks::CanaryItem> items;
     std::set<std::string> ids;
-    std::string_view rest = text;
-    for (int number = 1; !rest.empty(); ++number) {
-        const std::size_t end = rest.find('\n');
-        const std::string_view line = rest.substr(0, end);
-        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-        if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const auto take = [&](int number, std::string_view line) -> Result<void> {
         const std::string where = fmt::format("{}:{}", file, number);
-        ordered_json value = ordered_json::parse(line, nullptr, false);
-        if (value.is_discarded()) return fail(ErrorKind::invalid_config, where + ": not JSON");
-        if (!value.is_object() || !value.contains("input")) value = ordered_json{{"input", std::move(value)}};
-        if (!value.contains("id")) value["id"] = std::to_string(items.size() + 1);
-        const bool has_label = value.contains("label");
-        if (!has_label) value["label"] = 0;  // so that it is read as an item; what the server answers takes its place
-        MG_TRY(checks::CanaryItem item, with_context(checks::parse_canary_item(value.dump()), where));
-        if (!has_label) item.label.clear();
-        item.line = number;
-        if (!ids.insert(item.id).second)
-            return fail(ErrorKind::invalid_config, where + ": id " + item.id + " a second time");
         if (items.size() == checks::kMaxCanaryItems)
             return fail(ErrorKind::invalid_config,
                         fmt::format("{}: more than {} inputs", where, checks::kMaxCanaryItems));
+        MG_TRY(checks::CanaryItem item, with_context(read_input(line, items.size() + 1), where));
+        item.line = number;
+        if (!ids.insert(item.id).second)
+            return fail(ErrorKind::invalid_config, where + ": id " + item.id + " a second time");
         items.push_back(std::move(item));
-    }
+        return {};
+    };
+    Result<void> taken;
+    checks::for_each_line(text,
+                          [&](int number, std::string_view line) { return (taken = take(number, line)).has_value(); });
+    MG_CHECK(taken);
     if (items.empty()) return fail(ErrorKind::invalid_config, file + ": no input in it");
     return items;
 }
