@@ -91,9 +91,10 @@ void configure_status(CLI::App& app, Arguments& arguments) {
 }
 
 void configure_explain(CLI::App& app, Arguments& arguments) {
+    constexpr int kMostDecisions = 1'000'000'000;
     add_model(app, arguments, false);
     app.add_option("--decision", arguments.decision, "the story of this one, by its number in history")
-        ->check(CLI::PositiveNumber)
+        ->check(CLI::Range(1, kMostDecisions))
         ->type_name("N");
 }
 
@@ -104,9 +105,7 @@ void configure_apply(CLI::App& app, Arguments& arguments) {
 }
 
 void configure_canary(CLI::App& app, Arguments& arguments) {
-    app.add_option("VERB", arguments.verb,
-                   "lint: what is wrong with a set; score: what the manifest's server makes of it; record: a set from "
-                   "inputs and that server's answers")
+    app.add_option("VERB", arguments.verb, "what is wrong with a set; try it; make one")
         ->required()
         ->check(CLI::IsMember({"lint", "score", "record"}))
         ->type_name("");

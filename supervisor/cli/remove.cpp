@@ -17,7 +17,8 @@ std::string what_goes(const api::ModelStatus& status, const api::Versions& versi
                        " of " + printable(status.model) + ", " + size_text(bytes) + ", would be deleted";
     if (!status.current.digest.empty())
         text += ", " + version_name(status.current.label, status.current.digest) + " that serves among them";
-    return text + "; nothing was done.\nnext: " + command_line("remove " + status.model + " --yes", view) + "\n";
+    return wrapped(text + "; nothing was done.", 0) +
+           "next: " + command_line("remove " + status.model + " --yes", view) + "\n";
 }
 
 Answer<std::string> remove(const Session& session, const std::string& model) {
