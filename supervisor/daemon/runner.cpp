@@ -16,7 +16,7 @@ constexpr Usec kStorageRetry =
 
 /// The step of its work within a phase is not worth a commit of its own, which would put a second fsync between the
 /// decisive probe and the version that is brought back. Verifying and judging leave no trace, so that doing them twice
-/// is harmless, and a way back begins with its verification again whichever step the ledger has (core's resume()).
+/// is harmless, and a switch begins with its verification again whichever step the ledger has (core's resume()).
 bool differs_only_in_work(const core::State& before, core::State after) {
     if (before.models.size() != after.models.size()) return false;
     after.next_id = before.next_id;

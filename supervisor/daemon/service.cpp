@@ -304,7 +304,7 @@ HttpServerReply Service::answer_operation(Result<store::Operation> operation) {
     return json_reply(make_operation(runner_, *operation), 202);
 }
 
-/// The manifest in the body; findings() of `POST /v1/validate` has all that is wrong with one, this the first.
+/// The manifest in the body. `POST /v1/validate` tells all that is wrong with one, this the first.
 HttpServerReply Service::apply(const HttpServerRequest& request, Responder&) {
     if (auto earlier = earlier_operation(request)) return std::move(*earlier);
     std::string file = query_text(request, "file");
