@@ -3,11 +3,14 @@
 // nlohmann/json.hpp, so include it in .cpp files only.
 
 #include <chrono>
+#include <concepts>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "supervisor/core/values.hpp"
@@ -17,6 +20,17 @@ namespace modelguard::store {
 /// Deterministic text on one line; what is not UTF-8 is replaced, since texts of servers and scripts end up here.
 inline std::string dump_json(const nlohmann::json& json) {
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// A whole number that `Int` can hold, else nlohmann::json::exception: get<Int>() would cut a fraction off, wrap what
+/// is too large round, and believe the rest.
+template <std::integral Int>
+Int whole_number(const nlohmann::json& value) {
+    if (value.is_number_unsigned() && std::in_range<Int>(value.get<std::uint64_t>())) return value.get<Int>();
+    if (value.is_number_integer() && !value.is_number_unsigned() && std::in_range<Int>(value.get<std::int64_t>()))
+        return value.get<Int>();
+    throw nlohmann::json::other_error::create(501, "expected a whole number, found " + value.dump().substr(0, 40),
+                                              static_cast<const nlohmann::json*>(nullptr));
 }
 
 /// Throws nlohmann::json::exception where a value has the wrong type; callers turn that into an Error.
@@ -39,10 +53,15 @@ class Fields {
     }
     template <class T>
     void take(std::string_view key, T& into) {
-        if (const nlohmann::json* value = find(key)) into = value->get<T>();
+        const nlohmann::json* value = find(key);
+        if (value == nullptr) return;
+        if constexpr (std::integral<T> && !std::same_as<T, bool>)
+            into = whole_number<T>(*value);
+        else
+            into = value->get<T>();
     }
     void take(std::string_view key, Usec& into) {
-        if (const nlohmann::json* value = find(key)) into = Usec{value->get<std::int64_t>()};
+        if (const nlohmann::json* value = find(key)) into = Usec{whole_number<std::int64_t>(*value)};
     }
     void take(std::string_view key, Digest& into) { take(key, into.text); }
     /// False, with a note, where the word is not of this release; `into` keeps its value then.

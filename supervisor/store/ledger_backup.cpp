@@ -63,7 +63,7 @@ Result<void> each_row(Database& database, const char* select, const char* table,
 
 /// What is missing here is an exception of nlohmann: a backup with a hole in it is no backup.
 void read_state(const json& rows, Loaded& into, std::vector<std::string>& notes) {
-    into.state.next_id = rows.at(std::string(tables::kDeviceKey)).at("next_id");
+    into.state.next_id = whole_number<std::uint64_t>(rows.at(std::string(tables::kDeviceKey)).at("next_id"));
     const auto whole = [](auto result) {
         if (!result) throw json::other_error::create(501, result.error().what, static_cast<const json*>(nullptr));
         return std::move(*result);
@@ -80,8 +80,8 @@ LedgerBackup backup_from_json(const json& ledger) {
     std::vector<std::string>& notes = backup.loaded.notes;
     if (ledger.at("format") != kFormat)
         throw json::other_error::create(501, "its format is of another release", static_cast<const json*>(nullptr));
-    backup.commit = ledger.at("commit");
-    backup.last_history = ledger.at("history");
+    backup.commit = whole_number<decltype(backup.commit)>(ledger.at("commit"));
+    backup.last_history = whole_number<decltype(backup.last_history)>(ledger.at("history"));
     read_state(ledger.at("state"), backup.loaded, notes);
     for (const json& item : ledger.at("versions"))
         if (auto info = version_info_from_json(dump_json(item.at("info"))))
@@ -96,18 +96,19 @@ LedgerBackup backup_from_json(const json& ledger) {
         if (!timer) continue;  // of a newer release: left out, as from the database
         backup.loaded.timers.push_back({.model = item.at("model"),
                                         .timer = *timer,
-                                        .duration = Usec{item.at("duration_usec").get<std::int64_t>()},
-                                        .elapsed = Usec{item.at("elapsed_usec").get<std::int64_t>()},
+                                        .duration = Usec{whole_number<std::int64_t>(item.at("duration_usec"))},
+                                        .elapsed = Usec{whole_number<std::int64_t>(item.at("elapsed_usec"))},
                                         .boot_id = item.at("boot_id"),
-                                        .since = {item.at("since_usec").get<std::int64_t>()}});
+                                        .since = {whole_number<std::int64_t>(item.at("since_usec"))}});
     }
     for (const json& item : ledger.at("operations"))
-        backup.loaded.open_operations.push_back({.seq = item.at("seq"),
-                                                 .key = item.at("key"),
-                                                 .kind = item.at("kind"),
-                                                 .model = item.at("model"),
-                                                 .version = Digest{item.at("version").get<std::string>()},
-                                                 .begun_wall_usec = item.at("begun_wall_usec")});
+        backup.loaded.open_operations.push_back(
+            {.seq = whole_number<std::uint64_t>(item.at("seq")),
+             .key = item.at("key"),
+             .kind = item.at("kind"),
+             .model = item.at("model"),
+             .version = Digest{item.at("version").get<std::string>()},
+             .begun_wall_usec = whole_number<std::int64_t>(item.at("begun_wall_usec"))});
     for (const json& item : ledger.at("measurements"))
         backup.measurements.push_back({item.at("model"), item.at("trial_id"), item.at("check"), item.at("text")});
     return backup;

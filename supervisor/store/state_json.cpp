@@ -142,7 +142,7 @@ core::Revert revert_from_json(const json& object, const std::string& where, std:
         revert.manifest = manifest_from_json(*manifest, fields.where(), notes);
     take_digests(fields, "left", revert.left);
     fields.take("seq", revert.seq);
-    fields.take("joined", revert.joined);
+    take_list(fields, "joined", revert.joined, [](const json& item) { return whole_number<std::uint64_t>(item); });
     fields.take("code", revert.code);
     if (const json* reports = fields.find("reports"))
         revert.reports = reports_from_json(*reports, fields.where(), notes);

@@ -8,10 +8,10 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "supervisor/base/text.hpp"
 #include "supervisor/store/entry_names.hpp"
+#include "supervisor/store/json_fields.hpp"
 #include "supervisor/store/versions.hpp"
 #include "supervisor/sys/clock.hpp"
 #include "supervisor/sys/sha256.hpp"
@@ -149,13 +149,15 @@ std::optional<std::string> stamps_difference(std::string_view kept, TreeStamps n
     sort_by_path(now.files);
     try {
         const nlohmann::json json = nlohmann::json::parse(kept);
-        if (json.at("boot_id") == now.boot_id && json.at("dev").get<std::uint64_t>() != now.dev)
+        if (json.at("boot_id") == now.boot_id && whole_number<std::uint64_t>(json.at("dev")) != now.dev)
             return "the tree is on another file system";
         if (json.at("sum") == sum_of(now.files)) return std::nullopt;
         if (!json.contains("files")) return "its files were touched";
         std::vector<FileStamp> before;
         for (const nlohmann::json& file : json.at("files"))
-            before.push_back({file.at(0), file.at(1), file.at(2), file.at(3), file.at(4)});
+            before.push_back({file.at(0), whole_number<std::uint64_t>(file.at(1)),
+                              whole_number<std::uint64_t>(file.at(2)), whole_number<std::int64_t>(file.at(3)),
+                              whole_number<std::int64_t>(file.at(4))});
         return first_difference(before, now.files);
     } catch (const nlohmann::json::exception&) {
         return "its stamps cannot be read";

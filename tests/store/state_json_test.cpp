@@ -52,6 +52,21 @@ TEST_F(StateJsonTest, a_decision_comes_back_as_it_was_with_nan) {
     EXPECT_FALSE(back->reports[0].limit.has_value());
 }
 
+TEST_F(StateJsonTest, a_number_that_does_not_fit_is_refused_and_not_cut_to_size) {
+    const std::vector<std::pair<const char*, json>> wrong{
+        {"/trial/id", 1e300},       {"/trial/id", 1.5},       {"/trial/id", -1},
+        {"/trial/boots", 1U << 31}, {"/used/restarts", 1e10}, {"/revert/joined", json::array({2.5})},
+        {"/trial/seq", "7"},        {"/work/id", json(true)}, {"/manifest/soak_usec", 1ULL << 63}};
+    for (const auto& [place, value] : wrong) {
+        json changed = rich;
+        const json::json_pointer at(place);
+        ASSERT_TRUE(rich.contains(at)) << place;
+        changed[at] = value;
+        const auto state = model_state_from_json(changed.dump(), notes);
+        EXPECT_FALSE(state.has_value()) << place << " = " << value;
+    }
+}
+
 TEST_F(StateJsonTest, text_that_is_not_utf8_does_not_stop_the_ledger) {
     core::Decision decision = rich_decision();
     decision.text = "curl: \xff\xfe";
