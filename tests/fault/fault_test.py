@@ -27,6 +27,7 @@ ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE"]
 SUITES = {"kill": ["kill-before", "kill-after", "torn"], "errno": [*ERRORS, "short"], "errno-lasting": ERRORS, "pairs": ["kill twice"], "power": ["power loss"]}
 STATES = {"kill": 200, "errno": 200, "errno-lasting": 60, "pairs": 100}  # of the default run, about
 POWER_STEP = 250  # of all variants, about half of which are equal to others
+SHARES = 32  # of all power losses of a slow operation: one worker would take hours
 MOST_SECOND_CALLS = 70  # of a recovery; what is not reached is not counted
 
 Done = collections.namedtuple("Done", "operation fault at hit wrong seconds")
@@ -43,10 +44,10 @@ def work(tasks, results, enough):
                 if what == "count":
                     results.put(("count", task[0], runner.count(operations.find(task[0]))))
                 elif what == "power":
-                    name, wanted, step, seed = task
-                    for state in runner.power_loss(operations.find(name), wanted, step, seed, enough.is_set):
+                    name, wanted, step, seed, share = task
+                    for state in runner.power_loss(operations.find(name), wanted, step, seed, share, enough.is_set):
                         if isinstance(state, int):
-                            results.put(("total", name, state))
+                            results.put(("total", (name, share), state))
                         else:
                             results.put(("done", Done(name, state[1], state[0], state[0], *state[2:])))
                 elif what == "all pairs":
@@ -161,8 +162,9 @@ def plan(crew, arguments, names, faults):
         step = 1 if arguments.all or at else arguments.step or POWER_STEP
         print(f"power: every {step}. state (of slow operations fewer), seed {arguments.seed}", flush=True)
         steps = {name: step if step == 1 else step * operations.find(name).rarely for name in names}
-        parts = 1 if step == 1 or len(names) > 1 else len(crew.workers)  # with all states each would run the equal ones again
-        return [("power", name, at, steps[name] * parts, arguments.seed + part * steps[name]) for name in names for part in range(parts)], None
+        shares = {name: SHARES if arguments.all and operations.find(name).rarely > 1 else 1 for name in names}
+        return [("power", name, at, steps[name], arguments.seed, (share, shares[name]))
+                for name in sorted(names, key=shares.get, reverse=True) for share in range(shares[name])], None
     if at:
         return [(suite, names[0], faults[0], tuple(map(int, at.split(","))) if suite == "pairs" else int(at), True)], 1
     counts = {}
@@ -203,19 +205,23 @@ def main():
         tasks, total = plan(crew, arguments, names, faults)
         found = {}
         print_progress = Progress(arguments.all)
-        for what, *result in crew.do(tasks):
-            if what == "failed":
-                failed = True
-                print(f"COULD NOT RUN: {result[0]}:\n{result[1]}", flush=True)
-            elif what == "total":
-                found[result[0]] = result[1]
-            elif not table.add(result[0]) and total:
-                total -= 1
-            if arguments.at and what == "done" and result[0].hit:
-                print(f"hit: {result[0].hit}")
-            print_progress(table)
-            if arguments.first and (table.broken or failed):
-                break
+        try:
+            for what, *result in crew.do(tasks):
+                if what == "failed":
+                    failed = True
+                    print(f"COULD NOT RUN: {result[0]}:\n{result[1]}", flush=True)
+                elif what == "total":
+                    found[result[0]] = result[1]
+                elif not table.add(result[0]) and total:
+                    total -= 1
+                if arguments.at and what == "done" and result[0].hit:
+                    print(f"hit: {result[0].hit}")
+                print_progress(table)
+                if arguments.first and (table.broken or failed):
+                    break
+        except (KeyboardInterrupt, SystemExit):
+            print("\nSTOPPED: not all states were run")
+            failed = True
     table.print(total or sum(found.values()))
     return 1 if failed or table.broken or not table.rows else 0
 

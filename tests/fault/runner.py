@@ -15,6 +15,7 @@ REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/outpu
 GONE = ["ledger"]  # what the daemon may say instead: its ledger waits for the storage
 NOT_REACHED = "not reached"
 AFTER_FIRST = "after the first kill"
+BLOCK = 4  # neighbouring prefixes in one share: equal states are neighbours
 LASTS_MS = 1300  # the ledger is tried again after 1 s, so that this fails as well
 QUIET, COMES_BACK = 2.0, 3.0  # seconds
 THIRD_BOOT = ANOTHER_BOOT[:-1] + "2"
@@ -224,15 +225,18 @@ class Runner:
                 seen.add(mark)
                 yield variant, nodes
 
-    def power_loss(self, operation, wanted, step, seed, enough):
+    def power_loss(self, operation, wanted, step, seed, share, enough):
         """Yields (variant as text, kind, wrong or None, seconds) of every step-th state, or of the one whose text is `wanted`; at last
-        the number of states there are (with a step: of variants, of which some are equal)."""
+        the number of states there are (with a step: of variants, of which some are equal). `share`: (which, of how many); each records
+        the operation itself, so that a state at its edge may be in two or in none where the recordings differ by a call."""
         before, log, answers, ended, ends = self.record(operation)
         top, total = next(reversed(before)), 0
         generator = random.Random(seed)
         numbers = itertools.count(seed)
 
         def chosen(variant):
+            if variant[0] // BLOCK % share[1] != share[0]:
+                return False
             turn = next(numbers) % step == 0
             most_telling = variant[:2] == (len(log), power.ONLY_SYNCED)
             return power.is_same(power.text(log, variant), wanted) if wanted else turn or most_telling
