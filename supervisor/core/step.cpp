@@ -306,10 +306,14 @@ bool Stepper::is_settled_without_trial(const Model& model, const Wish& wish) {
 
 void Stepper::on(const Started& event) {
     const bool new_boot = os().boot_id != event.boot_id;
+    const std::string ran_before = os().booted_identity();
     os().view = event.os;
     os().boot_id = event.boot_id;
     os().boot_complete = event.boot_complete;
-    if (new_boot) os().confirmed = false;
+    if (new_boot) {
+        os().confirmed = false;
+        reject_os_that_was_left(ran_before);
+    }
     for (auto& [name, s] : state().models) {
         const auto link = event.links.find(name);
         resume(Model{name, s}, new_boot, link == event.links.end() ? VersionId{} : link->second);
@@ -364,6 +368,12 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
     }
     if (s.phase == Phase::steady && s.managed && os_changed_since_pass(s, s.current)) {
         stop_timer(model, Timer::retry);
+        return begin_work(model, WorkKind::judge);
+    }
+    if (new_boot && is_standing_back(s) && s.managed) {  // another boot, another try, whatever became of the OS
+        s.code = "failing";
+        s.used.reprobes = 0;
+        s.used.restarts = 0;
         return begin_work(model, WorkKind::judge);
     }
     if (s.phase == Phase::preflight) {  // the candidate may have died with us

@@ -57,15 +57,23 @@ void Stepper::stop_os_timer(Timer timer) {
     if (std::erase(os().timers, timer) > 0) act(StopTimer{{}, timer});
 }
 
-/// The blame is on the OS. True: an OS rollback is under way and the model waits for it.
+void Stepper::reject_os(const std::string& identity) {
+    if (std::ranges::find(os().rejected, identity) == os().rejected.end()) os().rejected.push_back(identity);
+}
+
+/// The blame is on the OS. True: an OS rollback is under way and the model waits for it, or somebody else watches this
+/// boot: the gate fails then, and to go back is left to them, for two owners would undo each other's rollback.
 bool Stepper::request_os_rollback(const Model& model, const std::vector<CheckReport>& reports, std::string& why_not) {
-    if (!os().pending) {
+    const bool stands_back = !os().pending && !os().view.boot_trial.empty();
+    if (!os().pending && !stands_back) {
         const Deployment* target = os_rollback_target(state(), policy_, why_not);
         if (!target) return false;
         begin_os_rollback(*target, model.name, 0);
     }
     ModelState& s = model.s;
-    const std::string why = "the OS changed and the known-good version fails on it: an OS rollback is under way";
+    const std::string why = "the OS changed and the known-good version fails on it: " +
+                            (stands_back ? os().view.boot_trial + " watches this boot and is left to roll the OS back"
+                                         : std::string("an OS rollback is under way"));
     Decision& told = tell(model, DecisionKind::degraded, s.current);
     told.blame = Blame::os;
     told.code = "os";
@@ -76,10 +84,18 @@ bool Stepper::request_os_rollback(const Model& model, const std::vector<CheckRep
         told.seq = asked ? s.revert->seq : 0;
         tell_joined(model, DecisionKind::degraded);
     }
-    s.waits_for_os = true;
+    s.waits_for_os = !stands_back;
     settle(model, Phase::degraded, "os", why);
-    stop_work(model);
+    if (!stands_back) stop_work(model);
     return true;
+}
+
+/// A model blamed the OS `left`, and another one booted since: whoever watched that boot has rolled it back.
+void Stepper::reject_os_that_was_left(const std::string& left) {
+    if (left.empty() || left == os().booted_identity()) return;
+    if (std::ranges::none_of(state().models, [](const auto& entry) { return is_standing_back(entry.second); })) return;
+    reject_os(left);
+    tell_os(DecisionKind::os_rolled_back, "left", "the OS that was to blame was left: " + os().view.booted + " booted");
 }
 
 void Stepper::begin_os_rollback(const Deployment& target, const std::string& asked_by, std::uint64_t seq) {
@@ -89,8 +105,7 @@ void Stepper::begin_os_rollback(const Deployment& target, const std::string& ask
                           .from_identity = o.booted_identity(),
                           .asked_by = asked_by,
                           .seq = seq};
-    if (std::ranges::find(o.rejected, o.pending->from_identity) == o.rejected.end())
-        o.rejected.push_back(o.pending->from_identity);
+    reject_os(o.pending->from_identity);
     o.rolled_back_from.push_back(o.view.booted);
     constexpr std::size_t kStagingsRemembered = 8;  // more deployments than a host can hold
     if (o.rolled_back_from.size() > kStagingsRemembered) o.rolled_back_from.erase(o.rolled_back_from.begin());

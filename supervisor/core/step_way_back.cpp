@@ -377,8 +377,10 @@ void Stepper::watched(const Model& model, const Verdict& verdict) {
             return;
         case Phase::degraded:
             if (passes && find_known_good(s, s.current)) return recover(model);
-            // With the environment to blame nothing is left to try; else the ladder goes on where it was left.
-            if (fails && s.code != "environment" && !s.waits_for_os) climb(model, verdict.reports);
+            // With the environment to blame nothing is left to try, nor with an OS that others roll back; else the
+            // ladder goes on where it was left.
+            if (fails && s.code != "environment" && !s.waits_for_os && !is_standing_back(s))
+                climb(model, verdict.reports);
             return;
         case Phase::held:
             // A candidate that is held for want of a verdict does not become good by answering once.

@@ -136,6 +136,8 @@ class Stepper {
 
     // ---- the OS (step_os.cpp)
     bool request_os_rollback(const Model& model, const std::vector<CheckReport>& reports, std::string& why_not);
+    void reject_os(const std::string& identity);
+    void reject_os_that_was_left(const std::string& left);
     void begin_os_rollback(const Deployment& target, const std::string& asked_by, std::uint64_t seq);
     void issue_os_verb(OsVerb verb, const std::string& target);
     void issue_os_step();

@@ -64,4 +64,8 @@ bool is_healthy(const ModelState& model) {
     return false;
 }
 
+bool is_standing_back(const ModelState& model) {
+    return model.phase == Phase::degraded && model.code == "os" && !model.waits_for_os;
+}
+
 }  // namespace modelguard::core

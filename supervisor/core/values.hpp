@@ -265,6 +265,8 @@ const Rejection* find_rejection(const ModelState& model, const VersionId& versio
 bool is_at_rest(Phase phase);
 /// Healthy as the boot gate and exit codes see it (a running trial with a healthy model is healthy).
 bool is_healthy(const ModelState& model);
+/// It blames the OS, and whoever watches this boot is left to roll that back.
+bool is_standing_back(const ModelState& model);
 
 // The stable words of JSON, ledger, metrics and documents. from_word() is nullopt for a word of a newer release.
 std::string_view to_word(Phase);

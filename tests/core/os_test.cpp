@@ -146,6 +146,90 @@ TEST(OsRollback, same_staging_is_rolled_back_from_once) {
     EXPECT_NE(why_not.find("once already"), std::string::npos);
 }
 
+/// A serves and is known-good on os1; os2 was booted under the eyes of greenboot, and A fails on it.
+Device blaming_a_watched_os() {
+    Device device;
+    device.os.boot_trial = "greenboot";
+    device.install("A").updates_os();
+    device.fails_through_the_rungs();
+    return device;
+}
+
+TEST(WatchedBoot, os_is_left_to_whoever_watches_it) {
+    Device device = blaming_a_watched_os();
+
+    EXPECT_FALSE(device.state.os.pending);
+    EXPECT_FALSE(device.ran_os_action());
+    EXPECT_EQ(device.phase(), Phase::degraded);
+    EXPECT_TRUE(is_standing_back(device.m()));
+    EXPECT_NE(device.m().why.find("greenboot watches"), std::string::npos) << device.m().why;
+    EXPECT_TRUE(device.state.os.rejected.empty()) << "it may pass at the next try";
+}
+
+TEST(WatchedBoot, os_that_was_left_is_rejected_and_dropped_when_it_is_staged_again) {
+    Device device = blaming_a_watched_os();
+
+    device.os.boot_trial.clear();
+    device.reboots("os1.0", true);
+
+    EXPECT_EQ(device.state.os.rejected, std::vector<std::string>{"os2"});
+    ASSERT_NE(device.told(DecisionKind::os_rolled_back), nullptr);
+    EXPECT_EQ(device.m().work.kind, WorkKind::judge);
+    device.passes().happens(BootCompleted{});
+    EXPECT_EQ(device.phase(), Phase::steady);
+    ASSERT_NE(device.action<ConfirmOsDefault>(), nullptr) << "greenboot's toggle left os2 the default";
+    EXPECT_EQ(device.action<ConfirmOsDefault>()->target, "os1.0");
+    device.os_done();
+
+    device.os.default_ = "os1.0";
+    device.os.deployments.push_back({.id = "os2.1", .identity = "os2", .newness = 2});
+    device.os.staged = "os2.1";
+    device.happens(OsObserved{device.os});
+    ASSERT_NE(device.action<DropStaged>(), nullptr);
+    EXPECT_EQ(device.action<DropStaged>()->deployment, "os2.1");
+}
+
+TEST(WatchedBoot, same_os_booted_again_has_another_try_and_is_kept_where_it_passes) {
+    Device device = blaming_a_watched_os();
+
+    device.reboots("os2.0");
+    EXPECT_EQ(device.m().work.kind, WorkKind::judge);
+    EXPECT_FALSE(is_standing_back(device.m())) << "what was so on the last boot is not known of this one";
+    device.passes().happens(BootCompleted{});
+
+    EXPECT_EQ(device.phase(), Phase::steady);
+    EXPECT_TRUE(device.state.os.rejected.empty());
+}
+
+TEST(WatchedBoot, once_nobody_watches_any_more_core_acts_itself) {
+    Device device = blaming_a_watched_os();
+
+    device.os.boot_trial.clear();
+    device.reboots("os2.0").fails_through_the_rungs();
+
+    ASSERT_NE(device.action<OrderOs>(), nullptr);
+    EXPECT_EQ(device.action<OrderOs>()->target, "os1.0");
+}
+
+TEST(WatchedBoot, blame_is_told_once_while_it_goes_on_failing) {
+    Device device = blaming_a_watched_os();
+    const auto told = device.history.size();
+
+    device.fails().fails();
+
+    EXPECT_EQ(device.history.size(), told);
+    EXPECT_EQ(device.m().work.kind, WorkKind::watch) << "it may still recover";
+}
+
+TEST(WatchedBoot, restart_of_the_daemon_changes_nothing) {
+    Device device = blaming_a_watched_os();
+
+    device.restarts_daemon();
+
+    EXPECT_TRUE(is_standing_back(device.m()));
+    EXPECT_TRUE(device.state.os.rejected.empty());
+}
+
 struct TargetRow {
     const char* name;
     Deployment other;

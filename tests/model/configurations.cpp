@@ -104,6 +104,11 @@ std::vector<Bounds> configurations(bool all) {
     os.os_updates = {"os2"};
     os.budget = either({.updates = 1, .reboots = 1}, {.wants = 1, .updates = 1, .reboots = 1});
     result.push_back(os);
+    Bounds watched = os;
+    watched.name = "watched boots";
+    watched.boot_trial = "greenboot";
+    watched.budget = {.updates = 1, .reboots = 1, .fallbacks = 1};
+    result.push_back(watched);
     if (all) {
         os.name = "OS fallbacks";
         os.budget = {.updates = 1, .reboots = 1, .fallbacks = 1};

@@ -288,6 +288,24 @@ std::string os_rollback_without_blame(const Edge& edge) {
     return {};
 }
 
+std::string two_owners_of_a_boot(const Edge& edge) {
+    const OsView& os = edge.after.world.os;
+    if (os.boot_trial.empty() || !begins_os_rollback(edge)) return {};
+    return edge.after.state.os.pending->asked_by.empty() ? "" : os.boot_trial + " watches this boot, and core rolls back";
+}
+
+/// After a boot that somebody watched: the OS that a model blamed there is rejected, any other one is not.
+std::string left_os_not_rejected(const Edge& edge) {
+    if (edge.move.kind != MoveKind::reboot) return {};
+    const std::string left = booted_identity(edge.before.world.os), booted = booted_identity(edge.after.world.os);
+    const bool blamed = std::ranges::any_of(edge.before.state.models,
+                                            [](const auto& entry) { return is_standing_back(entry.second); });
+    const bool before = contains(edge.before.state.os.rejected, left), after = contains(edge.after.state.os.rejected, left);
+    if (blamed && left != booted && !after) return left + " was blamed and left, and is not rejected";
+    if (!blamed && after && !before) return left + " is rejected, and nobody blamed it";
+    return {};
+}
+
 std::string reboot_elsewhere(const Edge& edge) {
     const OsView& os = edge.after.state.os.view;
     for (const Action& action : edge.step.actions)
@@ -629,6 +647,8 @@ std::span<const Invariant> invariants() {
         {"pinned_moved", "section 5", pinned_moved},
         {"os_order_out_of_bounds", "promise 5", os_order_out_of_bounds},
         {"os_rollback_without_blame", "promise 5", os_rollback_without_blame},
+        {"two_owners_of_a_boot", "promise 5, section 10", two_owners_of_a_boot},
+        {"left_os_not_rejected", "section 10", left_os_not_rejected},
         {"reboot_elsewhere", "promise 5", reboot_elsewhere},
         {"drop_without_reason", "section 10", drop_without_reason},
         {"blame_misplaced", "section 5, rows 1-3", blame_misplaced},

@@ -155,6 +155,13 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("any_pending_default_is_overruled", OS, "        (o.view.fell_back || is_rejected(o.view.default_)))", "        true)"),
     ("default_confirmed_over_and_over", OS, "            o.confirmed = true;\n", ""),
     ("os_rollback_during_another_verb", OS, "    if (o.pending || o.verb) return;\n", "    if (o.verb) return;\n"),
+    # ---- boots that somebody else watches
+    ("two_owners_of_a_boot", OS, "!os().pending && !os().view.boot_trial.empty()", "false"),
+    ("os_that_was_left_is_not_rejected", STEP, "        reject_os_that_was_left(ran_before);\n", ""),
+    ("any_os_that_was_left_is_rejected", OS, "    if (std::ranges::none_of(state().models, [](const auto& entry) { return is_standing_back(entry.second); })) return;\n", ""),
+    ("os_that_boots_again_is_rejected", OS, "if (left.empty() || left == os().booted_identity()) return;", "if (left.empty()) return;"),
+    ("blame_of_the_last_boot_stands", STEP, "    if (new_boot && is_standing_back(s) && s.managed) {", "    if (false) {"),
+    ("blamed_os_is_blamed_again_and_again", BACK, "!s.waits_for_os && !is_standing_back(s))", "!s.waits_for_os)"),
     # ---- what a scrub finds
     ("damaged_current_serves_on", BACK, "    if (serves && may_move) return current_is_corrupt(model);\n", ""),
     ("damaged_candidate_is_tried_on", BACK, "        return abort_trial(model, Cause::undecided, \"corrupt\");", "        return;"),

@@ -1,0 +1,43 @@
+#pragma once
+// The boot gate: may this boot be called good? Pure, from the state of the device. What follows from the answer is not
+// here: greenboot, systemd and whoever else watches the boot act on it (DESIGN.md section 10).
+
+#include <functional>
+
+#include "supervisor/core/values.hpp"
+
+namespace modelguard::core {
+
+enum class GateVerdict {
+    pass,
+    fail,     ///< the OS is to blame
+    pending,  ///< what a required model is worth on this boot is not known yet
+};
+
+struct GateFacts {
+    bool red_boot_reboots{false};  ///< greenboot-rs: a failing gate reboots at once, even where no OS is on trial
+    std::function<bool(const std::string& model)> is_judged;  ///< its checks have run since the boot
+};
+
+/// What the gate says of one required model.
+struct GateReason {
+    std::string model;
+    GateVerdict verdict{GateVerdict::pending};
+    bool is_warning{false};  ///< something is wrong, and another boot or OS would not help
+    std::string text;        ///< one line for people; empty: nothing is wrong
+
+    bool operator==(const GateReason&) const = default;
+};
+
+struct Gate {
+    GateVerdict verdict{GateVerdict::pending};
+    std::vector<GateReason> reasons;  ///< of each required and managed model, sorted by its name
+};
+
+/// fail where one fails, else pending where one is, else pass. A model that is rolled back, on trial, degraded by its
+/// environment or not installed keeps no boot from being good: another OS would not help it.
+Gate decide_gate(const State& state, const GateFacts& facts);
+
+std::string_view to_word(GateVerdict);
+
+}  // namespace modelguard::core
