@@ -275,6 +275,24 @@ void fields(A& a, T& v) {
     a.need("kinds", v.kinds);
 }
 
+template <class A, Is<Gate::Reason> T>
+void fields(A& a, T& v) {
+    a.need("model", v.model);
+    a.need("verdict", v.verdict);
+    a.may("warning", v.warning);
+    a.may("text", v.text);
+}
+
+template <class A, Is<Gate> T>
+void fields(A& a, T& v) {
+    a.need("boot_id", v.boot_id);
+    a.need("verdict", v.verdict);
+    a.may("greenboot", v.greenboot);
+    a.may("boot_trial", v.boot_trial);
+    a.may("boot_complete", v.boot_complete);
+    a.may("reasons", v.reasons);
+}
+
 template <class A, Is<RollbackBody> T>
 void fields(A& a, T& v) {
     a.need("seen_current", v.seen_current);
@@ -412,6 +430,7 @@ MG_DOCUMENT(OperationDoc, operation_from_json, "modelguard.operation/1")
 MG_DOCUMENT(Problem, problem_from_json, "modelguard.problem/1")
 MG_DOCUMENT(Validation, validation_from_json, "modelguard.validation/1")
 MG_DOCUMENT(Kinds, kinds_from_json, "modelguard.kinds/1")
+MG_DOCUMENT(Gate, gate_from_json, "modelguard.gate/1")
 MG_DOCUMENT(RollbackBody, rollback_body_from_json, "modelguard.rollback/1")
 #undef MG_DOCUMENT
 

@@ -126,6 +126,22 @@ struct Kinds {
     std::vector<KindDoc> kinds;
 };
 
+/// The boot gate's answer, the same for the whole boot once it is not "pending".
+struct Gate {
+    struct Reason {
+        std::string model;
+        std::string verdict;  ///< "pass", "fail", "pending"
+        bool warning{false};  ///< something is wrong, and another OS would not help
+        std::string text;     ///< empty: nothing is wrong
+    };
+    std::string boot_id;
+    std::string verdict;
+    std::string greenboot;   ///< "none", "greenboot", "greenboot-rs": what is installed here
+    std::string boot_trial;  ///< who watches this boot and rolls the OS back; empty: nobody
+    bool boot_complete{false};
+    std::vector<Reason> reasons;  ///< one of each required model
+};
+
 std::string to_json(const Status&);
 std::string to_json(const History&);
 std::string to_json(const Explanation&);
@@ -134,6 +150,7 @@ std::string to_json(const OperationDoc&);
 std::string to_json(const Problem&);
 std::string to_json(const Validation&);
 std::string to_json(const Kinds&);
+std::string to_json(const Gate&);
 /// malformed_reply names what is missing; unknown fields are left alone.
 Result<Status> status_from_json(std::string_view json);
 Result<History> history_from_json(std::string_view json);
@@ -143,6 +160,7 @@ Result<OperationDoc> operation_from_json(std::string_view json);
 Result<Problem> problem_from_json(std::string_view json);
 Result<Validation> validation_from_json(std::string_view json);
 Result<Kinds> kinds_from_json(std::string_view json);
+Result<Gate> gate_from_json(std::string_view json);
 
 /// The body of POST …/rollback.
 struct RollbackBody {

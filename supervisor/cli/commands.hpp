@@ -12,12 +12,13 @@ namespace modelguard::cli {
 struct Arguments {
     std::string root;
     bool json{false};
-    std::string model, version, to, bundle, label, served_version, file, verb, manifest, check, output;
+    std::string model, version, to, bundle, label, served_version, file, verb, manifest, check, output, motd;
     bool wait{false};
     bool no_wait{false};
     bool yes{false};
     bool watch{false};
     bool follow{false};
+    bool boot_complete{false};
     Usec timeout{0};
     int limit{20};
     int lines{100};
@@ -30,6 +31,7 @@ int run_explain(const Session& session, const Arguments& arguments);
 int run_versions(const Session& session, const Arguments& arguments);
 int run_validate(const Session& session, const Arguments& arguments);
 int run_kinds(const Session& session, const Arguments& arguments);
+int run_gate(const Session& session, const Arguments& arguments);
 int run_logs(const Session& session, const Arguments& arguments);
 
 int run_canary(const Session& session, const Arguments& arguments);

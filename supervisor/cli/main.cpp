@@ -45,7 +45,7 @@ void add_timeout(CLI::App& app, Arguments& arguments) {
         const auto duration = parse_duration(text);
         return duration ? std::string() : duration.error().what;
     };
-    app.add_option_function<std::string>("--timeout", take, "wait so long at most (90s, 10m); it goes on afterwards")
+    app.add_option_function<std::string>("--timeout", take, "wait so long at most (90s, 10m)")
         ->check(check)
         ->type_name("DURATION");
 }
@@ -130,6 +130,12 @@ void configure_logs(CLI::App& app, Arguments& arguments) {
         ->type_name("N");
 }
 
+void configure_gate(CLI::App& app, Arguments& arguments) {
+    add_timeout(app, arguments);
+    app.add_option("--motd", arguments.motd, "write one line for those who log in")->type_name("FILE");
+    app.add_flag("--boot-complete", arguments.boot_complete, "tell the daemon that the boot is complete");
+}
+
 void configure_pin(CLI::App& app, Arguments& arguments) {
     add_model(app, arguments, true);
     add_version(app, arguments, false);
@@ -151,6 +157,7 @@ constexpr std::array kCommands{
     Command{"logs", "the journal of a model and of its units", configure_logs, run_logs},
     Command{"validate", "what is wrong with a manifest", configure_validate, run_validate},
     Command{"canary", "make a canary set, try it, find what is wrong with it", configure_canary, run_canary},
+    Command{"gate", "whether this boot is good, for greenboot: exit 0 or 1", configure_gate, run_gate},
     Command{"kinds", "what a manifest may name: checks, protocols, switches", configure_kinds, run_kinds},
     Command{"pin", "keep a version: nothing automatic moves it", configure_pin, run_pin},
     Command{"unpin", "let automation move it again", configure_model, run_unpin},

@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "supervisor/daemon/announce.hpp"
+#include "supervisor/daemon/boot_gate.hpp"
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/garbage.hpp"
 #include "supervisor/daemon/metrics_file.hpp"
@@ -18,6 +19,7 @@
 #include "supervisor/store/reserve.hpp"
 #include "supervisor/sys/clock.hpp"
 #include "supervisor/sys/journal.hpp"
+#include "supervisor/sys/systemd.hpp"
 
 namespace modelguard::daemon {
 
@@ -30,6 +32,8 @@ constexpr Usec kPredecessorGone = std::chrono::seconds(3);
 constexpr Usec kSocketRetry = std::chrono::milliseconds(20);
 constexpr Usec kBackupDelay = std::chrono::milliseconds(100);
 constexpr Usec kGarbageDelay = std::chrono::seconds(1);  // after the last decision: the way back needs the disk first
+constexpr const char* kBootComplete = "boot-complete.target";
+constexpr Usec kAskSystemd = std::chrono::seconds(5);
 constexpr mode_t kReadMode = 0666;
 constexpr mode_t kControlMode = 0660;
 
@@ -75,6 +79,7 @@ class Daemon {
                         std::unique_ptr<HttpServer>& server);
     void leave_out_applied(ManifestFiles& files) const;
     void load_manifests(ManifestFiles files, bool first);
+    void look_at_boot(std::function<void(bool complete)> seen);
     void remove_orphans(const store::Loaded& loaded);
     Result<void> has_room(const std::string& model, std::uint64_t announced_bytes);
     bool give_up_reserve();
@@ -107,6 +112,8 @@ class Daemon {
     sys::Source reserve_timer_;
     sys::Source sockets_timer_;
     sys::Source garbage_timer_;
+    std::unique_ptr<sys::Systemd> systemd_;  // only while it is asked about this boot
+    sys::Source boot_seen_;
     std::uint64_t backups_{0};
     std::size_t lasting_notes_{0};  ///< notes from before the manifests were read, which a reload keeps
     Result<void> started_;
@@ -183,7 +190,9 @@ Result<void> Daemon::start(const DaemonOptions& options) {
                                                    [this] { return give_up_reserve(); }},
                                        std::move(loaded));
     lasting_notes_ = facts_.notes.size();
-    service_ = std::make_unique<Service>(*loop_, *runner_, *versions_, facts_);
+    service_ = std::make_unique<Service>(
+        *loop_, *runner_, *versions_, facts_,
+        BootGate(places_.runtime / "gate.json", installed_greenboot(options.root.empty() ? "/" : options.root)));
     service_->on_audit = [](const std::string& what) { spdlog::info("request: {}", what); };
     scrub_ = std::make_unique<Scrub>(*loop_, *runner_, *versions_, device_.scrub_period,
                                      [this] { return service_->is_importing(); });
@@ -240,10 +249,32 @@ void Daemon::load_manifests(ManifestFiles files, bool first) {
         spdlog::info("manifests read again");
         return write_backup();
     }
-    runner_->start(std::move(files.manifests), files.wrong, [this](Result<void> ready) {
-        started_ = std::move(ready);
-        if (!started_) return loop_->exit(1);
-        open_sockets(sys::boottime_now() + kPredecessorGone);
+    look_at_boot([this, files = std::move(files)](bool complete) mutable {
+        runner_->start(complete, std::move(files.manifests), files.wrong, [this](Result<void> ready) {
+            started_ = std::move(ready);
+            if (!started_) return loop_->exit(1);
+            open_sockets(sys::boottime_now() + kPredecessorGone);
+        });
+    });
+}
+
+/// Whether the boot is complete already: under --root, and without systemd, it is; else boot-complete.target says so,
+/// and what pulls that in tells us when it comes (modelguard-boot-complete.service).
+void Daemon::look_at_boot(std::function<void(bool complete)> seen) {
+    if (places_.rooted || sd_booted() <= 0) return seen(true);
+    auto systemd = sys::Systemd::connect(*loop_);
+    if (!systemd) {
+        note("whether this boot is complete cannot be seen, and is waited for: " + systemd.error().what);
+        return seen(false);
+    }
+    systemd_ = std::move(*systemd);
+    systemd_->read_unit(kBootComplete, kAskSystemd, [this, seen = std::move(seen)](const Result<sys::UnitState>& unit) {
+        if (!unit) note("whether this boot is complete cannot be seen, and is waited for: " + unit.error().what);
+        const bool complete = unit && unit->active_state == "active";
+        boot_seen_ = loop_->defer([this, complete, seen] {
+            systemd_.reset();
+            seen(complete);
+        });
     });
 }
 

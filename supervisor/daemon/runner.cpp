@@ -61,9 +61,9 @@ std::map<std::string, core::VersionId, std::less<>> Runner::links() const {
     return found;
 }
 
-void Runner::start(std::vector<Manifest> manifests, std::vector<std::string> kept,
+void Runner::start(bool boot_complete, std::vector<Manifest> manifests, std::vector<std::string> kept,
                    std::function<void(Result<void>)> ready) {
-    parts_.os.observe([this, manifests = std::move(manifests), kept = std::move(kept),
+    parts_.os.observe([this, boot_complete, manifests = std::move(manifests), kept = std::move(kept),
                        ready = std::move(ready)](Result<core::OsView> view) mutable {
         if (!view) return ready(std::unexpected(with_context(std::move(view), "read the OS deployments").error()));
         // What an on-demand check measured is gone with the process that measured it.
@@ -76,7 +76,9 @@ void Runner::start(std::vector<Manifest> manifests, std::vector<std::string> kep
             extra.operations.push_back(operation);
         }
         std::erase_if(open_operations_, [](const auto& open) { return open.second.kind == "check"; });
-        const core::Started started{sys::boot_id(), true, std::move(*view), links()};
+        const std::string boot_id = sys::boot_id();
+        const bool was_complete = state_.os.boot_complete && state_.os.boot_id == boot_id;
+        const core::Started started{boot_id, boot_complete || was_complete, std::move(*view), links()};
         // A disk that cannot be written keeps nobody from looking: this waits, as everything after it does.
         post(started, std::move(extra));
         apply(std::move(manifests), kept);

@@ -44,7 +44,8 @@ class Runner {
     Runner& operator=(const Runner&) = delete;
 
     /// Reads the OS and the links, then lets core work out what is outstanding. `ready` comes once that is persisted.
-    void start(std::vector<Manifest> manifests, std::vector<std::string> kept, std::function<void(Result<void>)> ready);
+    void start(bool boot_complete, std::vector<Manifest> manifests, std::vector<std::string> kept,
+               std::function<void(Result<void>)> ready);
     /// The manifests of models.d as they stand now: new ones and changed ones are applied, vanished ones told.
     /// `kept` names models whose file is there but wrong: they are left as they are.
     void apply(std::vector<Manifest> manifests, const std::vector<std::string>& kept);
@@ -62,6 +63,8 @@ class Runner {
     /// Who describes the model: the file or name of the manifest that counts. nullptr where nobody does, or that is not
     /// known.
     const Manifests::Source* owner(const std::string& model) const;
+    /// The boot is good: what passes from now on is known-good on this OS.
+    void complete_boot() { post(core::BootCompleted{}); }
     /// Judges what serves now without consequence; the operation ends with the reports. conflict: not at rest.
     Result<store::Operation> begin_check(store::Operation operation);
 

@@ -58,8 +58,10 @@ const Service::Route* Service::find_route(const HttpServerRequest& request) {
         {"GET", "/v1/explain", Route::both, &Service::explain},
         {"GET", "/v1/operations/{id}", Route::both, &Service::operation},
         {"GET", "/v1/kinds", Route::both, &Service::kinds},
+        {"GET", "/v1/gate", Route::both, &Service::gate},
         {"POST", "/v1/validate", Route::both, &Service::validate},
         {"GET", "/v1/models/{model}/versions", Route::both, &Service::versions},
+        {"POST", "/v1/boot-complete", Route::control, &Service::complete_boot},
         {"POST", "/v1/manifests", Route::control, &Service::apply},
         {"DELETE", "/v1/models/{model}", Route::control, &Service::remove},
         {"POST", "/v1/models/{model}/deploy", Route::control, nullptr},
@@ -84,8 +86,8 @@ const Service::Route* Service::find_route(const HttpServerRequest& request) {
     return found == std::end(kRoutes) ? nullptr : found;
 }
 
-Service::Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device)
-    : loop_(loop), runner_(runner), versions_(versions), device_(device) {}
+Service::Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device, BootGate gate)
+    : loop_(loop), runner_(runner), versions_(versions), device_(device), gate_(std::move(gate)) {}
 
 Service::~Service() = default;
 
@@ -193,6 +195,25 @@ HttpServerReply Service::status(const HttpServerRequest& request, Responder&) {
 }
 
 HttpServerReply Service::kinds(const HttpServerRequest&, Responder&) { return json_reply(make_kinds()); }
+
+HttpServerReply Service::gate(const HttpServerRequest& request, Responder& responder) {
+    const auto make = [this](bool even_pending) -> std::optional<HttpServerReply> {
+        const api::Gate gate = gate_.answer(runner_);
+        if (gate.verdict == "pending" && !even_pending) return std::nullopt;
+        return json_reply(gate);
+    };
+    if (auto now = make(false)) return std::move(*now);
+    wait(request, responder, [make] { return make(false); });
+    return *make(true);
+}
+
+/// Asked twice it is as asked once, so that no operation is kept of it.
+HttpServerReply Service::complete_boot(const HttpServerRequest& request, Responder&) {
+    if (!runner_.state().os.boot_complete && on_audit)
+        on_audit("boot-complete by uid " + std::to_string(request.peer.uid));
+    runner_.complete_boot();
+    return json_reply(gate_.answer(runner_));
+}
 
 HttpServerReply Service::validate(const HttpServerRequest& request, Responder&) {
     const std::string file = query_text(request, "file");

@@ -5,6 +5,7 @@
 #include <list>
 #include <memory>
 
+#include "supervisor/daemon/boot_gate.hpp"
 #include "supervisor/daemon/http_server.hpp"
 #include "supervisor/daemon/status.hpp"
 
@@ -12,7 +13,7 @@ namespace modelguard::daemon {
 
 class Service {
   public:
-    Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device);
+    Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device, BootGate gate);
     ~Service();
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;
@@ -49,6 +50,8 @@ class Service {
     HttpServerReply explain(const HttpServerRequest& request, Responder&);
     HttpServerReply operation(const HttpServerRequest& request, Responder& responder);
     HttpServerReply kinds(const HttpServerRequest& request, Responder&);
+    HttpServerReply gate(const HttpServerRequest& request, Responder& responder);
+    HttpServerReply complete_boot(const HttpServerRequest& request, Responder&);
     HttpServerReply validate(const HttpServerRequest& request, Responder&);
     HttpServerReply versions(const HttpServerRequest& request, Responder&);
     HttpServerReply apply(const HttpServerRequest& request, Responder&);
@@ -74,6 +77,7 @@ class Service {
     Runner& runner_;
     store::VersionStore& versions_;
     DeviceFacts& device_;
+    BootGate gate_;
     std::list<Waiting> waiting_;
     int uploads_{0};
 };

@@ -51,7 +51,8 @@ struct World {
         runner = std::make_unique<daemon::Runner>(
             daemon::RunnerParts{*loop, *http, *ledger, *versions, *os, {}, core::Policy{}, [] { return false; }},
             std::move(loaded));
-        service = std::make_unique<daemon::Service>(*loop, *runner, *versions, facts);
+        service = std::make_unique<daemon::Service>(*loop, *runner, *versions, facts,
+                                                    daemon::BootGate(places.runtime / "gate.json", Greenboot::none));
         runner->on_commit = [this](bool) { service->wake(); };
         std::vector<daemon::Finding> findings;
         auto manifest = daemon::parse_manifest(kManifest, "digits.yaml", {}, findings);
@@ -59,7 +60,8 @@ struct World {
         std::vector<daemon::Manifest> manifests;
         manifests.push_back(std::move(*manifest));
         bool ready = false;
-        runner->start(std::move(manifests), {}, [&](const Result<void>& started) { ready = started.has_value(); });
+        runner->start(true, std::move(manifests), {},
+                      [&](const Result<void>& started) { ready = started.has_value(); });
         run_until([&] { return ready; });
         reading = listen("api", false);
         changing = listen("control", true);

@@ -162,6 +162,8 @@ class OpenApi(unittest.TestCase):
         versions = ask("GET", "/v1/models/{model}/versions", 200, model="digits")["items"]
         self.assertTrue(any(version["rejected"] for version in versions))
         ask("GET", "/v1/kinds", 200)
+        ask("GET", "/v1/gate", 200)
+        ask("POST", "/v1/boot-complete", 200)
         ask("GET", "/metrics", 200)
         ask("GET", "/metrics", 200, headers={"Accept": "application/openmetrics-text"})
         # Changes, and what is refused.

@@ -54,6 +54,7 @@ class Readme(unittest.TestCase):
         canary = self.device.bundle("v1") / "canary/digits.jsonl"
         self.type("modelguard validate FILE", "validate", self.manifest)
         self.type("modelguard kinds")
+        self.type("modelguard gate")
         self.type("modelguard canary lint FILE", "canary", "lint", canary)
         self.type("modelguard apply FILE", "apply", self.manifest)
         self.deploy("v1")

@@ -137,7 +137,7 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("os_rollback_to_the_oldest", OS, "deployment.newness > best->newness", "deployment.newness < best->newness"),
     ("os_rollback_to_the_same_os", OS, "!deployment.bootable || deployment.identity == booted ||", "!deployment.bootable ||"),
     ("os_rollback_to_what_cannot_boot", OS, "!deployment.bootable || deployment.identity == booted ||", "deployment.identity == booted ||"),
-    ("bad_os_is_not_rejected", OS, "        o.rejected.push_back(o.pending->from_identity);\n", "        static_cast<void>(0);\n"),
+    ("bad_os_is_not_rejected", OS, "    reject_os(o.pending->from_identity);\n", ""),
     ("staged_deployment_left_in_the_way", OS, "    o.pending->step = o.view.staged.empty() ? OsStep::ordering : OsStep::dropping;\n    issue_os_step();\n}\n\nvoid Stepper::issue_os_verb", "    o.pending->step = OsStep::ordering;\n    issue_os_step();\n}\n\nvoid Stepper::issue_os_verb"),
     ("reboot_before_the_order_is_written", OS, "            pending.step = OsStep::ordering;\n            return issue_os_step();\n        case OsStep::ordering:", "            pending.step = OsStep::rebooting;\n            return issue_os_step();\n        case OsStep::ordering:"),
     ("os_attempts_unbounded", OS, "pending.step != OsStep::rebooting && ++pending.attempts >= policy_.os_attempts", "pending.step != OsStep::rebooting && pending.attempts >= policy_.os_attempts"),

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""The boot gate: what `modelguard gate` answers, to whom, within which time, and that it stays with it for the whole boot."""
+import json
+import pathlib
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from device import CLI, Device  # noqa: E402
+
+LONGER_THAN_ASKED = 4.0  # seconds: for the start of the program and the last question
+
+
+class Gate(unittest.TestCase):
+    def setUp(self):
+        self.device = self.enterContext(Device())
+
+    def gate(self, *arguments, check):
+        return self.device.cli("gate", *arguments, check=check)
+
+    def answer(self, check=0):
+        return json.loads(self.gate("--json", check=check).stdout)
+
+    def os_on_trial(self, conf=""):
+        root = self.device.root
+        for name, text in (("usr/libexec/greenboot/greenboot", "#!/bin/bash\n"), ("etc/greenboot/greenboot.conf", conf),
+                           ("boot/grub2/grubenv", "# GRUB Environment Block\nboot_counter=2\n" + "#" * 960)):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+
+    def test_a_device_without_versions_passes_with_a_warning(self):
+        self.device.start()
+        done = self.gate(check=0)
+        self.assertIn("pass, with a warning", done.stdout)
+        self.assertIn("digits: passes, but empty", done.stdout)
+
+    def test_it_waits_for_the_verdict_of_this_boot_and_stays_with_it(self):
+        self.device.start()
+        self.device.cli("deploy", "digits", self.device.bundle("v1"), "--wait", check=0)
+        self.device.wait_phase("steady")
+        self.device.kill()
+        self.device.start("b007b007-0000-4000-8000-000000000001")
+        answer = self.answer()
+        self.assertEqual((answer["verdict"], answer["reasons"]), ("pass", [{"model": "digits", "verdict": "pass", "warning": False, "text": ""}]))
+        self.assertEqual(self.gate(check=0).stdout, "pass: all required models are well\n  digits: pass\n")
+
+        self.device.control(mode="broken500", sticks_to=None)
+        self.device.wait_for(lambda model: model["phase"] != "steady", "not steady")
+        self.assertEqual(self.answer(), answer)
+        self.device.kill()
+        self.device.start("b007b007-0000-4000-8000-000000000001")
+        self.assertEqual(self.answer(), answer, "a restart of the daemon is no boot")
+        self.device.kill()
+        self.device.start("b007b007-0000-4000-8000-000000000002")
+        self.assertNotEqual(self.answer()["boot_id"], answer["boot_id"])
+
+    def test_what_is_not_decided_within_the_bound_fails_an_os_on_trial_only(self):
+        self.device.start()
+        self.device.cli("deploy", "digits", self.device.bundle("v1"), "--wait", check=0)
+        self.device.wait_phase("steady")
+        self.device.kill()
+        for check, words in ((0, "pass, with a warning: no answer"), (1, "this OS is on trial")):
+            began = time.monotonic()
+            done = self.gate("--timeout", "1s", check=check)
+            self.assertIn(words, done.stderr)
+            self.assertLess(time.monotonic() - began, 1 + LONGER_THAN_ASKED)
+            self.os_on_trial()
+
+    def test_its_bound_is_that_of_greenboot_conf_and_grows_from_boot_to_boot(self):
+        self.os_on_trial("# MODELGUARD_GATE_TIMEOUT_SEC=600\nGREENBOOT_MAX_BOOT_ATTEMPTS=2\nMODELGUARD_GATE_TIMEOUT_SEC='10' # seconds\n")
+        grubenv = self.device.root / "boot/grub2/grubenv"
+        for counter, told in ((1, "within 10s"), (0, "within 20s")):
+            grubenv.write_text(f"# GRUB Environment Block\nboot_counter={counter}\n")
+            began = time.monotonic()
+            self.assertIn(told, self.gate(check=1).stderr)
+            self.assertLess(time.monotonic() - began, 20 + LONGER_THAN_ASKED)
+
+    def test_the_line_for_those_who_log_in(self):
+        self.device.start()
+        motd = self.device.root / "motd"
+        self.gate("--motd", motd, check=0)
+        self.assertRegex(motd.read_text(), r"^modelguard: digits: empty.* \(see modelguard status\)\n$")
+        self.assertEqual(motd.stat().st_mode & 0o777, 0o644)
+        refused = self.gate("--motd", self.device.root / "no/such", check=0)
+        self.assertIn("could not be written", refused.stderr)
+
+    def test_that_the_boot_is_complete_may_be_told_again_and_again(self):
+        self.device.start()
+        for _ in range(2):
+            self.assertTrue(json.loads(self.gate("--boot-complete", "--json", check=0).stdout)["boot_complete"])
+
+    def test_told_to_end_it_answers_at_once(self):
+        self.os_on_trial()
+        asking = subprocess.Popen([CLI, "--root", self.device.root, "gate"], stderr=subprocess.PIPE, text=True)
+        self.assertRaises(subprocess.TimeoutExpired, asking.wait, 0.5)
+        asking.terminate()
+        self.assertIn("no answer from modelguardd within 5m", asking.communicate(timeout=LONGER_THAN_ASKED)[1])
+        self.assertEqual(asking.returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
