@@ -15,6 +15,8 @@ namespace modelguard::rollback {
 class OsBackend {
   public:
     virtual ~OsBackend() = default;
+    /// Another text once the deployments may have changed; cheap, and never blocks. Empty: they never change.
+    virtual std::string stamp() const { return {}; }
     /// Reads the present view; `done` comes once, from the loop.
     virtual void observe(std::function<void(Result<core::OsView>)> done) = 0;
     /// Carries out one verb; `target` is a deployment id. unsupported where the backend cannot.

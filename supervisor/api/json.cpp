@@ -22,6 +22,10 @@ template <class T>
 constexpr bool kIsVector = false;
 template <class T>
 constexpr bool kIsVector<std::vector<T>> = true;
+template <class T>
+constexpr bool kIsOptional = false;
+template <class T>
+constexpr bool kIsOptional<std::optional<T>> = true;
 
 class Writer {
   public:
@@ -130,6 +134,20 @@ void fields(A& a, T& v) {
     a.may("next_command", v.next_command);
 }
 
+template <class A, Is<OsStatus> T>
+void fields(A& a, T& v) {
+    a.need("booted", v.booted);
+    a.may("default", v.default_deployment);
+    a.may("staged", v.staged);
+    a.may("rollback_target", v.rollback_target);
+    a.may("why_no_target", v.why_no_target);
+    a.may("boot_trial", v.boot_trial);
+    a.may("rejected", v.rejected);
+    a.may("pending_target", v.pending_target);
+    a.may("pending_step", v.pending_step);
+    a.may("reboot_wall_usec", v.reboot_wall_usec);
+}
+
 template <class A, Is<Status> T>
 void fields(A& a, T& v) {
     a.may("version", v.version);
@@ -140,6 +158,7 @@ void fields(A& a, T& v) {
     a.may("boot_complete", v.boot_complete);
     a.may("os_backend", v.os_backend);
     a.may("os_booted", v.os_booted);
+    a.may("os", v.os);
     a.may("notes", v.notes);
     a.need("models", v.models);
 }
@@ -309,8 +328,8 @@ Json Writer::encode(const T& value) {
         return value.count();
     } else if constexpr (std::is_enum_v<T>) {
         return to_word(value);
-    } else if constexpr (std::is_same_v<T, std::optional<double>>) {
-        return value ? Json(*value) : Json();  // NaN and infinities become null, as JSON has no words for them
+    } else if constexpr (kIsOptional<T>) {
+        return value ? encode(*value) : Json();  // NaN and infinities become null too: JSON has no words for them
     } else if constexpr (std::is_same_v<T, VersionRef>) {
         if (value.digest.empty()) return Json();
         Writer writer;
@@ -353,6 +372,9 @@ void Reader::decode(const Json& json, const std::string& where, T& value) {
         if (json.is_null()) return value.reset();
         if (!json.is_number()) return complain(where, "is not a number");
         value = json.get<double>();
+    } else if constexpr (kIsOptional<T>) {
+        if (json.is_null()) return value.reset();
+        decode(json, where, value.emplace());
     } else if constexpr (std::is_same_v<T, Digest>) {
         decode(json, where, value.text);
     } else if constexpr (std::is_same_v<T, Usec>) {

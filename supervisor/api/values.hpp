@@ -33,6 +33,22 @@ struct ModelStatus {
     std::string next_command;        ///< what an operator would type now; empty: nothing
 };
 
+/// The OS of a device whose OS modelguard may roll back; deployments by their ids.
+struct OsStatus {
+    std::string booted;
+    std::string default_deployment;  ///< what boots next, a staged one aside
+    std::string staged;              ///< empty: none
+    std::string rollback_target;     ///< where an OS rollback would go now; empty: nowhere
+    std::string why_no_target;
+    std::string boot_trial;             ///< who watches this boot and rolls the OS back if it fails; empty: nobody
+    std::vector<std::string> rejected;  ///< deployments, present or not, that are the same OS as one that failed
+    std::string pending_target;         ///< of an OS rollback that is under way; empty: none is
+    std::string pending_step;           ///< "dropping", "ordering", "rebooting"
+    std::int64_t reboot_wall_usec{
+        0};  ///< when its reboot is due, which waits for the device's window; 0: does not wait
+    bool operator==(const OsStatus&) const = default;
+};
+
 struct Status {
     std::string version;  ///< of modelguardd
     std::string boot_id;
@@ -42,6 +58,7 @@ struct Status {
     bool boot_complete{false};
     std::string os_backend;
     std::string os_booted;           ///< deployment id, empty with backend none
+    std::optional<OsStatus> os;      ///< none with backend none
     std::vector<std::string> notes;  ///< what the operator should know about the device
     std::vector<ModelStatus> models;
 };

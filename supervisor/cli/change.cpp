@@ -66,6 +66,16 @@ Answer<std::string> change_version(const Session& session, const Arguments& argu
 }  // namespace
 
 int run_rollback(const Session& session, const Arguments& arguments) {
+    if (arguments.os)
+        return finish_or_report(
+            session, "",
+            carry_out(
+                session, "",
+                {.target = "/v1/os/rollback", .body = "", .waits = !arguments.no_wait, .timeout = arguments.timeout}));
+    if (arguments.model.empty())
+        return session.report(
+            refuse(kUsage, ErrorKind::invalid_config, "rollback wants MODEL, or --os; see modelguard rollback --help")
+                .error());
     return finish_or_report(session, arguments.model, roll_back(session, arguments));
 }
 

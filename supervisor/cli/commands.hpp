@@ -19,6 +19,7 @@ struct Arguments {
     bool watch{false};
     bool follow{false};
     bool boot_complete{false};
+    bool os{false};
     Usec timeout{0};
     int limit{20};
     int lines{100};

@@ -64,8 +64,14 @@ void configure_deploy(CLI::App& app, Arguments& arguments) {
 }
 
 void configure_rollback(CLI::App& app, Arguments& arguments) {
-    add_model(app, arguments, true);
-    app.add_option("--to", arguments.to, "a digest, 6 or more digits of it, or a label")->type_name("VERSION");
+    add_model(app, arguments, false);
+    auto* model = app.get_option("MODEL");
+    model->description("the model");
+    auto* os = app.add_flag("--os", arguments.os, "the OS instead, to the deployment that status names");
+    os->excludes(model);
+    app.add_option("--to", arguments.to, "a digest, 6 or more digits of it, or a label")
+        ->type_name("VERSION")
+        ->excludes(os);
     auto* wait = app.add_flag("--wait", arguments.wait, "wait for the end (the default)");
     app.add_flag("--no-wait", arguments.no_wait, "return at once")->excludes(wait);
     add_timeout(app, arguments);

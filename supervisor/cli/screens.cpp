@@ -108,6 +108,38 @@ std::string field(const char* name, const std::string& value) {
     return line + value + "\n";
 }
 
+/// "fedora-iot-5b77120a3c4d.0": enough of the checksum to tell it from the others.
+std::string deployment_name(const std::string& id) {
+    constexpr std::size_t kHexDigits = 64, kShown = 12;
+    const std::size_t dot = id.rfind('.');
+    const std::size_t dash = id.rfind('-', dot);
+    if (dot == std::string::npos || dash == std::string::npos || dot - dash - 1 != kHexDigits)
+        return printable_name(id);
+    return printable_name(id.substr(0, dash + 1 + kShown) + id.substr(dot));
+}
+
+std::string os_text(const api::OsStatus& os, const View& view) {
+    std::string out = styled("OS", Style::strong, view.colour) + ":\n";
+    out += field("booted", deployment_name(os.booted) +
+                               (os.boot_trial.empty() ? "" : " (on trial, " + printable(os.boot_trial) + " watches)"));
+    if (os.default_deployment != os.booted) out += field("default", deployment_name(os.default_deployment));
+    if (!os.staged.empty()) out += field("staged", deployment_name(os.staged));
+    if (os.pending_target.empty()) {
+        out += wrapped("rollback to " + (os.rollback_target.empty() ? "none: " + printable(os.why_no_target)
+                                                                    : deployment_name(os.rollback_target)),
+                       2);
+    } else {
+        out += wrapped("rolling back to " + deployment_name(os.pending_target) + ", " + printable(os.pending_step) +
+                           (os.reboot_wall_usec == 0 ? ""
+                                                     : "; the reboot waits for this device's window, until " +
+                                                           utc_time(os.reboot_wall_usec)),
+                       2);
+    }
+    for (const std::string& rejected : os.rejected)
+        out += field("rejected", deployment_name(rejected));
+    return out;
+}
+
 }  // namespace
 
 std::string version_name(const std::string& label, const std::string& digest) {
@@ -146,6 +178,7 @@ std::string status_screen(const api::Status& status, const View& view) {
     }
     for (const auto& model : status.models)
         if (needs_words(model)) out += "\n" + heading(model, view) + reasons(model, view);
+    if (status.os) out += "\n" + os_text(*status.os, view);
     if (!status.notes.empty()) out += "\n";
     for (const auto& note : status.notes)
         out += wrapped("note: " + printable(note), 0);

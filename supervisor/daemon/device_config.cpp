@@ -43,6 +43,11 @@ constexpr ParamSpec kMetricsKeys[] = {
      .type = ParamType::text,
      .help = "File that the metrics are written to for a textfile collector, as in /run/metrics/modelguard.prom."},
 };
+constexpr ParamSpec kOsKeys[] = {
+    {.name = "reboot_window",
+     .type = ParamType::text,
+     .help = "When an OS rollback may reboot this device, in local time, as in \"02:00-04:30\"; absent: at once."},
+};
 constexpr ParamSpec kPodmanKeys[] = {
     {.name = "socket",
      .type = ParamType::text,
@@ -61,6 +66,7 @@ constexpr ParamSpec kTopKeys[] = {
      .type = ParamType::text_list,
      .help = "Images, without their tags, that versions may be served from besides their model's own."},
     {.name = "podman", .type = ParamType::object, .help = "Where podman is asked.", .fields = kPodmanKeys},
+    {.name = "os", .type = ParamType::object, .help = "What an OS rollback may do.", .fields = kOsKeys},
     {.name = "limits", .type = ParamType::object, .help = "Limits of this device.", .fields = kLimitKeys},
     {.name = "store", .type = ParamType::object, .help = "How versions are kept.", .fields = kStoreKeys},
     {.name = "metrics", .type = ParamType::object, .help = "Metrics besides the API's.", .fields = kMetricsKeys},
@@ -172,6 +178,16 @@ void read_store(const ParamMap& store, DeviceConfig& device, FindingSink& sink) 
                    "found " + in_quotes(text) + "; expected off, or a duration of 1s at least, as in 7d");
 }
 
+void read_os(const ParamMap& os, DeviceConfig& device, FindingSink& sink) {
+    const auto found = os.find("reboot_window");
+    if (found == os.end()) return;
+    const std::string& text = std::get<std::string>(found->second.value);
+    device.reboot_window = parse_reboot_window(text);
+    if (!device.reboot_window)
+        sink.error(found->second.line, "os.reboot_window",
+                   "found " + in_quotes(text) + "; expected two times of the day, as in \"02:00-04:30\"");
+}
+
 void read_metrics(const ParamMap& metrics, DeviceConfig& device, FindingSink& sink) {
     const auto found = metrics.find("textfile");
     if (found == metrics.end()) return;
@@ -198,6 +214,7 @@ std::optional<DeviceConfig> parse_device_config(std::string_view text, const std
     if (has_param(params, "containers")) device.containers = text_list_param(params, "containers");
     if (has_param(params, "podman")) device.podman_socket = text_param(object_param(params, "podman"), "socket");
     if (has_param(params, "images")) device.images = text_list_param(params, "images");
+    if (has_param(params, "os")) read_os(object_param(params, "os"), device, sink);
     if (has_param(params, "limits")) read_limits(object_param(params, "limits"), device, sink);
     if (has_param(params, "store")) read_store(object_param(params, "store"), device, sink);
     if (has_param(params, "metrics")) read_metrics(object_param(params, "metrics"), device, sink);

@@ -10,6 +10,7 @@ add_library(modelguard_manifest STATIC
   ${manifest_folder}/manifest_schema.cpp
   ${manifest_folder}/params_from_yaml.cpp
   ${manifest_folder}/plain_text.cpp
+  ${manifest_folder}/reboot_window.cpp
   ${manifest_folder}/yaml_tree.cpp)
 add_library(modelguard::manifest ALIAS modelguard_manifest)
 target_link_libraries(modelguard_manifest

@@ -12,6 +12,7 @@
 #include "checks/check.hpp"
 #include "rollback/switch.hpp"
 #include "supervisor/core/values.hpp"
+#include "supervisor/daemon/reboot_window.hpp"
 
 namespace modelguard::daemon {
 
@@ -68,8 +69,9 @@ struct DeviceConfig {
     std::vector<std::string> images;  ///< repositories, "registry.example/digits"
     std::string podman_socket{sys::kPodmanSocket};
     std::uint64_t max_bundle_bytes{64ull << 30};
-    std::string metrics_textfile;             ///< where the metrics are written besides; empty: nowhere
-    Usec scrub_period{std::chrono::days(7)};  ///< each known-good version is read again about once in it; 0: never
+    std::string metrics_textfile;               ///< where the metrics are written besides; empty: nowhere
+    std::optional<RebootWindow> reboot_window;  ///< when an OS rollback may reboot; nullopt: at once
+    Usec scrub_period{std::chrono::days(7)};    ///< each known-good version is read again about once in it; 0: never
 };
 
 /// nullopt exactly where `findings` holds an error. Never throws; at most 1 MiB of text; never more than 50 findings.

@@ -63,9 +63,8 @@ std::map<std::string, core::VersionId, std::less<>> Runner::links() const {
 
 void Runner::start(bool boot_complete, std::vector<Manifest> manifests, std::vector<std::string> kept,
                    std::function<void(Result<void>)> ready) {
-    parts_.os.observe([this, boot_complete, manifests = std::move(manifests), kept = std::move(kept),
-                       ready = std::move(ready)](Result<core::OsView> view) mutable {
-        if (!view) return ready(std::unexpected(with_context(std::move(view), "read the OS deployments").error()));
+    look_at_os([this, boot_complete, manifests = std::move(manifests), kept = std::move(kept),
+                ready = std::move(ready)](core::OsView view) mutable {
         // What an on-demand check measured is gone with the process that measured it.
         Extra extra = std::move(first_);
         for (auto& [seq, operation] : open_operations_) {
@@ -78,11 +77,12 @@ void Runner::start(bool boot_complete, std::vector<Manifest> manifests, std::vec
         std::erase_if(open_operations_, [](const auto& open) { return open.second.kind == "check"; });
         const std::string boot_id = sys::boot_id();
         const bool was_complete = state_.os.boot_complete && state_.os.boot_id == boot_id;
-        const core::Started started{boot_id, boot_complete || was_complete, std::move(*view), links()};
+        const core::Started started{boot_id, boot_complete || was_complete, std::move(view), links()};
         // A disk that cannot be written keeps nobody from looking: this waits, as everything after it does.
         post(started, std::move(extra));
         apply(std::move(manifests), kept);
         ready({});
+        keep_looking_at_os();
     });
 }
 

@@ -80,6 +80,8 @@ class Runner {
     Metrics& metrics() { return metrics_; }
     /// Time left on a timer of the model, or -1 where none runs.
     std::int64_t timer_left_usec(const std::string& model, core::Timer timer) const;
+    /// When the reboot of an OS rollback that waits for the device's window is due; 0: none waits.
+    std::int64_t reboot_wall_usec() const { return reboot_wall_usec_; }
     store::Ledger& ledger() { return parts_.ledger; }
     const DeviceConfig& device() const { return parts_.device; }
     bool storage_failed() const { return storage_failed_; }
@@ -149,6 +151,9 @@ class Runner {
     void perform(const core::OrderOs&);
     void perform(const core::ConfirmOsDefault&);
     void perform(const core::Reboot&);
+    void look_first(int looks_left, std::function<void(core::OsView)> seen);
+    void look_at_os(std::function<void(core::OsView)> seen);
+    void keep_looking_at_os();
     void perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target);
 
     Active& active(const std::string& model);
@@ -187,6 +192,10 @@ class Runner {
     bool storage_failed_{false};
     bool storage_told_{false};
     sys::Source storage_retry_;
+    std::string os_stamp_;
+    bool is_os_known_{false};
+    sys::Source os_look_, reboot_wait_;
+    std::int64_t reboot_wall_usec_{0};
     std::map<std::uint64_t, std::unique_ptr<Judging>> on_demand_;
 };
 

@@ -1,4 +1,4 @@
-// The runner's hands: each of core's actions with the real store, checks, switch and OS backend.
+// The runner's hands: each of core's actions with the real store, checks and switch.
 
 #include <algorithm>
 
@@ -296,24 +296,9 @@ void Runner::perform(const core::RestartService& action) {
         });
 }
 
-// ---- timers and the OS -------------------------------------------------------------------------------------------
+// ---- timers ------------------------------------------------------------------------------------------------------
 
 void Runner::perform(const core::StartTimer&) {}  // planned with the commit, started by process()
 void Runner::perform(const core::StopTimer&) {}
-
-void Runner::perform(const core::DropStaged& action) {
-    perform_os(core::OsVerb::drop_staged, action.work_id, action.deployment);
-}
-void Runner::perform(const core::OrderOs& action) { perform_os(core::OsVerb::order_os, action.work_id, action.target); }
-void Runner::perform(const core::ConfirmOsDefault& action) {
-    perform_os(core::OsVerb::confirm_os_default, action.work_id, action.target);
-}
-void Runner::perform(const core::Reboot& action) { perform_os(core::OsVerb::reboot, action.work_id, action.target); }
-
-void Runner::perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target) {
-    parts_.os.perform(verb, target, [this, verb, work_id](Result<void> done) {
-        post(core::OsActionDone{verb, work_id, done.has_value(), done ? std::string() : done.error().what});
-    });
-}
 
 }  // namespace modelguard::daemon

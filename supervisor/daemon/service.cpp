@@ -61,6 +61,7 @@ const Service::Route* Service::find_route(const HttpServerRequest& request) {
         {"GET", "/v1/gate", Route::both, &Service::gate},
         {"POST", "/v1/validate", Route::both, &Service::validate},
         {"GET", "/v1/models/{model}/versions", Route::both, &Service::versions},
+        {"POST", "/v1/os/rollback", Route::control, &Service::rollback_os},
         {"POST", "/v1/boot-complete", Route::control, &Service::complete_boot},
         {"POST", "/v1/manifests", Route::control, &Service::apply},
         {"DELETE", "/v1/models/{model}", Route::control, &Service::remove},
@@ -394,6 +395,14 @@ HttpServerReply Service::rollback(const HttpServerRequest& request, Responder&) 
             return wanted;
         }));
     });
+}
+
+HttpServerReply Service::rollback_os(const HttpServerRequest& request, Responder&) {
+    if (auto earlier = earlier_operation(request)) return std::move(*earlier);
+    store::Operation operation{.key = request.idempotency_key, .kind = "os_rollback"};
+    audit(request, operation);
+    return answer_operation(runner_.request(
+        std::move(operation), [](std::uint64_t seq) -> core::Event { return core::OsRollbackRequested{seq}; }));
 }
 
 HttpServerReply Service::check(const HttpServerRequest& request, Responder&) {

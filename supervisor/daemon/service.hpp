@@ -57,6 +57,7 @@ class Service {
     HttpServerReply apply(const HttpServerRequest& request, Responder&);
     HttpServerReply remove(const HttpServerRequest& request, Responder&);
     HttpServerReply rollback(const HttpServerRequest& request, Responder&);
+    HttpServerReply rollback_os(const HttpServerRequest& request, Responder&);
     HttpServerReply check(const HttpServerRequest& request, Responder&);
     HttpServerReply pin(const HttpServerRequest& request, Responder&);
     HttpServerReply unpin(const HttpServerRequest& request, Responder&);

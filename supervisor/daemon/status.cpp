@@ -68,6 +68,34 @@ bool begins_a_story(const core::Decision& decision) {
 
 }  // namespace
 
+namespace {
+api::OsStatus os_status_of(const Runner& runner) {
+    const core::OsState& os = runner.state().os;
+    api::OsStatus status{.booted = os.view.booted,
+                         .default_deployment = os.view.default_,
+                         .staged = os.view.staged,
+                         .rollback_target = {},
+                         .why_no_target = {},
+                         .boot_trial = os.view.boot_trial,
+                         .rejected = {},
+                         .pending_target = {},
+                         .pending_step = {},
+                         .reboot_wall_usec = runner.reboot_wall_usec()};
+    if (const core::Deployment* target =
+            core::os_rollback_target(runner.state(), runner.policy(), status.why_no_target))
+        status.rollback_target = target->id;
+    for (const std::string& identity : os.rejected) {
+        const auto here = std::ranges::find(os.view.deployments, identity, &core::Deployment::identity);
+        status.rejected.push_back(here == os.view.deployments.end() ? identity : here->id);
+    }
+    if (os.pending) {
+        status.pending_target = os.pending->target;
+        status.pending_step = core::to_word(os.pending->step);
+    }
+    return status;
+}
+}  // namespace
+
 api::Status make_status(const Runner& runner, const DeviceFacts& device) {
     const core::State& state = runner.state();
     api::Status status;
@@ -78,6 +106,7 @@ api::Status make_status(const Runner& runner, const DeviceFacts& device) {
     status.boot_complete = state.os.boot_complete;
     status.os_backend = device.os_backend;
     status.os_booted = device.os_backend == "none" ? std::string() : state.os.view.booted;
+    if (device.os_backend != "none") status.os = os_status_of(runner);
     status.notes = device.notes;
     if (runner.storage_failed())
         status.notes.emplace_back(

@@ -50,6 +50,16 @@ Status full_status() {
     status.boot_complete = true;
     status.os_backend = "none";
     status.os_booted = "os-1.0";
+    status.os = OsStatus{.booted = "os-1.0",
+                         .default_deployment = "os-2.0",
+                         .staged = "os-3.0",
+                         .rollback_target = "os-2.0",
+                         .why_no_target = "",
+                         .boot_trial = "greenboot",
+                         .rejected = {"os-3.0"},
+                         .pending_target = "os-2.0",
+                         .pending_step = "rebooting",
+                         .reboot_wall_usec = 1'795'000'000'000'000};
     status.notes = {"the clock was set back", "quote \" and \\ and \n newline"};
     ModelStatus model;
     model.model = "digits";

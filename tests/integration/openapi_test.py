@@ -164,6 +164,7 @@ class OpenApi(unittest.TestCase):
         ask("GET", "/v1/kinds", 200)
         ask("GET", "/v1/gate", 200)
         ask("POST", "/v1/boot-complete", 200)
+        ask("POST", "/v1/os/rollback", 409)  # a device with backend none
         ask("GET", "/metrics", 200)
         ask("GET", "/metrics", 200, headers={"Accept": "application/openmetrics-text"})
         # Changes, and what is refused.

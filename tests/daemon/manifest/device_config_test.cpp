@@ -77,6 +77,16 @@ TEST(DeviceConfigFile, keys_are_named_files) {
         EXPECT_FALSE(parse_device(text).device.has_value()) << text;
 }
 
+TEST(DeviceConfigFile, reboot_window_is_two_times_of_the_day) {
+    EXPECT_FALSE(parse_device("").device->reboot_window);
+    EXPECT_EQ(parse_device("os: {reboot_window: \"02:00-04:30\"}\n").device->reboot_window,
+              (RebootWindow{2h, 4h + 30min}));
+    const auto [device, found] = parse_device("os: {reboot_window: at night}\n");
+    EXPECT_FALSE(device);
+    ASSERT_EQ(found.findings.size(), 1u);
+    EXPECT_EQ(found.findings.front().key, "os.reboot_window");
+}
+
 TEST(DeviceConfigFile, scrub_is_a_duration_or_off) {
     EXPECT_EQ(parse_device("").device->scrub_period, Usec(7 * 24h));
     EXPECT_EQ(parse_device("store: {scrub: 36h}\n").device->scrub_period, Usec(36h));
