@@ -2,6 +2,8 @@
 // A system bus with rpm-ostreed, logind and systemd on it, for programs that ask them: one connection at a time,
 // answered by a thread.
 
+#include <systemd/sd-bus.h>
+
 #include <atomic>
 #include <mutex>
 #include <string>
@@ -35,7 +37,7 @@ class FakeBus {
   private:
     void serve();
     void serve_one(int fd);
-    static int on_message(struct sd_bus_message* message, void* userdata, struct sd_bus_error*);
+    static int on_message(sd_bus_message* message, void* userdata, sd_bus_error*);
 
     sys::Fd listener_;
     std::atomic<bool> ended_{false};

@@ -243,16 +243,16 @@ void set_pinned(const std::string& id, bool pinned) {
     check(ostree_sysroot_deployment_set_pinned(sysroot.get(), find(deployments, id), pinned, &error), error, "pin");
 }
 
-std::string stage() {
+std::string stage(std::string_view version) {
     const auto sysroot = load();
     GError* error = nullptr;
     char* checksum = nullptr;
-    check(ostree_repo_resolve_rev(ostree_sysroot_repo(sysroot.get()), ref_of(kStagedVersion).c_str(), FALSE, &checksum,
-                                  &error),
-          error, "resolve");
+    check(
+        ostree_repo_resolve_rev(ostree_sysroot_repo(sysroot.get()), ref_of(version).c_str(), FALSE, &checksum, &error),
+        error, "resolve");
     const sys::CPtr<char, g_free> revision(checksum);
     const sys::CPtr<GKeyFile, g_key_file_unref> origin(
-        ostree_sysroot_origin_new_from_refspec(sysroot.get(), ref_of(kStagedVersion).c_str()));
+        ostree_sysroot_origin_new_from_refspec(sysroot.get(), ref_of(version).c_str()));
     const Object<OstreeDeployment> merge(ostree_sysroot_get_merge_deployment(sysroot.get(), kOs));
     OstreeDeployment* staged = nullptr;
     check(ostree_sysroot_stage_tree(sysroot.get(), kOs, checksum, origin.get(), merge.get(), nullptr, &staged, nullptr,
@@ -260,6 +260,16 @@ std::string stage() {
           error, "stage");
     const Object<OstreeDeployment> owned(staged);
     return id_of(staged);
+}
+
+std::shared_ptr<void> hold_lock() {
+    OstreeSysroot* sysroot = load().release();
+    GError* error = nullptr;
+    check(ostree_sysroot_lock(sysroot, &error), error, "lock");
+    return {sysroot, [](void* held) {
+                ostree_sysroot_unlock(static_cast<OstreeSysroot*>(held));
+                g_object_unref(held);
+            }};
 }
 
 std::int64_t last_write_nsec() {

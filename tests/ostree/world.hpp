@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,8 +56,10 @@ std::vector<Entry> entries();
 /// The deployments in this order, and nothing staged.
 void set_order(const std::vector<std::string>& ids);
 void set_pinned(const std::string& id, bool pinned);
-/// Stages the newest commit ("v9"); the id.
-std::string stage();
+/// Stages a commit, "v9" is newer than all; the id.
+std::string stage(std::string_view version = "v9");
+/// Holds libostree's lock as long as it lives.
+std::shared_ptr<void> hold_lock();
 /// When libostree last wrote anything.
 std::int64_t last_write_nsec();
 
