@@ -175,13 +175,15 @@ Result<Sysroot> Sysroot::load(const std::string& path, bool own_namespace) {
 
 const std::vector<Tree>& Sysroot::trees() const { return impl_->trees; }
 
-Result<TreeFacts> Sysroot::facts(std::size_t index) const {
+TreeFacts Sysroot::facts(std::size_t index) const {
     OstreeDeployment* deployment = at(impl_->deployments.get(), index);
     OstreeRepo* repo = ostree_sysroot_repo(impl_->sysroot.get());
     const std::string checksum = ostree_deployment_get_csum(deployment);
-    MG_TRY(const Commit commit, read_commit(repo, checksum));
-    TreeFacts facts{.identity = base_of(repo, checksum, commit),
-                    .newness_sec = static_cast<std::int64_t>(ostree_commit_get_timestamp(commit.whole.get()))};
+    TreeFacts facts{.identity = checksum, .newness_sec = 0};
+    if (const Result<Commit> commit = read_commit(repo, checksum)) {
+        facts.identity = base_of(repo, checksum, *commit);
+        facts.newness_sec = static_cast<std::int64_t>(ostree_commit_get_timestamp(commit->whole.get()));
+    }
     // The list may be long and is only ever compared.
     constexpr std::size_t kDigits = 32;
     if (const std::string layers = layers_of(ostree_deployment_get_origin(deployment)); !layers.empty())

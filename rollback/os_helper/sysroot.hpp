@@ -32,8 +32,8 @@ class Sysroot {
 
     /// In boot order: the first one that is not staged is the default.
     const std::vector<Tree>& trees() const;
-    /// io where its commit cannot be read.
-    Result<TreeFacts> facts(std::size_t index) const;
+    /// Where its commit cannot be read it is an OS like no other, and old: that one damaged tree hides no other.
+    TreeFacts facts(std::size_t index) const;
     /// Takes libostree's lock and reads again what changed meanwhile. Blocks for `patience` at most, then unavailable.
     Result<void> lock(Usec patience);
     /// Under the lock: the deployments at these indices of trees(), in this order, and no others; the old or the new

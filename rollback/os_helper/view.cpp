@@ -74,7 +74,7 @@ Result<void> write_view(const Places& places, const Sysroot& sysroot) {
     for (std::size_t index = 0; index < trees.size(); ++index) {
         const Tree& tree = trees[index];
         if (tree.osname != osname) continue;
-        MG_TRY(const TreeFacts facts, sysroot.facts(index));
+        const TreeFacts facts = sysroot.facts(index);
         deployments.push_back({{"id", tree.id},
                                {"identity", facts.identity},
                                {"bootable", tree.bootable},

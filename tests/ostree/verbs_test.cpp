@@ -114,6 +114,15 @@ void view_of_identities(const World& world) {
     write_text(origin, "[origin]\nbaserefspec=testos/v3\n[packages]\nrequested=htop;\n");
     expect(look().find(v3)->identity != layered, "other packages are another OS");
 
+    const fs::path commit =
+        "/ostree/repo/objects/" + world.commit("v1").substr(0, 2) + "/" + world.commit("v1").substr(2) + ".commit";
+    fs::rename(commit, "/ostree/away");
+    const core::OsView damaged = look();
+    expect(damaged.deployments.size() == 4 && damaged.find(v1)->identity == world.commit("v1") &&
+               damaged.find(v1)->newness == 0,
+           "a commit that is gone hides no other");
+    fs::rename("/ostree/away", commit);
+
     const std::string staged = stage("v2");
     const core::OsView again = look();
     expect(staged != v2 && again.staged == staged && again.default_ == v4, "staged aside");
