@@ -54,6 +54,11 @@ DROP_IN = """[Service]
 RootDirectory=/srv/root
 MountAPIVFS=yes
 Environment=OSTREE_SYSROOT_DEBUG=mutable-deployments
+# the unit's own, below that root
+ReadWritePaths=
+ReadWritePaths=-+/sysroot -+/boot -+/run/ostree
+InaccessiblePaths=
+InaccessiblePaths=-+/var/lib/modelguard
 """
 
 
@@ -118,16 +123,17 @@ class Unit(unittest.TestCase):
         self.assertNotEqual(self.machine.run("test", "-e", "/run/modelguard-os/error", check=None).returncode, 0)
         self.assertNotIn("modelguard-os@", self.machine.run("systemctl", "list-units", "--failed", "--no-legend").stdout)
 
-    def test_4_it_cannot_read_the_ledger(self):
+    def test_4_it_can_neither_read_the_ledger_nor_write_elsewhere(self):
         self.machine.run("mkdir", "-p", "/srv/root/var/lib/modelguard")
         self.machine.run("bash", "-c", "echo secret > /srv/root/var/lib/modelguard/state.db")
-        self.machine.write("/etc/systemd/system/modelguard-os@.service.d/look.conf",
-                           "[Service]\nExecStart=\nExecStart=/bin/cat /var/lib/modelguard/state.db\n")
+        drop_in = "/etc/systemd/system/modelguard-os@.service.d/zz-look.conf"
+        for command, possible in (("/bin/ls /sysroot/ostree", True), ("/bin/cat /var/lib/modelguard/state.db", False), ("/bin/touch /new", False),
+                                  ("/bin/touch /etc/new", False), ("/usr/bin/unshare -m true", False)):
+            self.machine.write(drop_in, f"[Service]\nExecStart=\nExecStart={command}\n")
+            self.machine.run("systemctl", "daemon-reload")
+            self.assertEqual(self.start("list", user=None).returncode == 0, possible, command)
+        self.machine.run("rm", drop_in)
         self.machine.run("systemctl", "daemon-reload")
-        ended = self.start("list")
-        self.machine.run("rm", "/etc/systemd/system/modelguard-os@.service.d/look.conf")
-        self.machine.run("systemctl", "daemon-reload")
-        self.assertNotEqual(ended.returncode, 0)
 
 
 if __name__ == "__main__":
