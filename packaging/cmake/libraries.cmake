@@ -11,3 +11,8 @@ find_package(CLI11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+# In the OS helper alone; hosts without ostree have nothing for it to do.
+pkg_check_modules(OSTREE IMPORTED_TARGET ostree-1)
+if(NOT OSTREE_FOUND)
+  message(STATUS "libostree is not here (ostree-1): the OS helper modelguard-os is not built")
+endif()

@@ -18,7 +18,8 @@ TEST(Lists, every_kind_is_found_by_its_own_name_and_nothing_else_is) {
     EXPECT_NE(find_switch("files"), nullptr);
     EXPECT_EQ(find_switch("file"), nullptr);
     EXPECT_EQ(find_then(""), nullptr);
-    EXPECT_EQ(find_os_backend("ostree"), nullptr);
+    EXPECT_EQ(find_os_backend("rpm-ostree"), nullptr);
+    EXPECT_EQ(os_backends().back()->name, "none");
 }
 
 TEST(Lists, descriptors_say_what_they_are_and_their_parameters_have_help_and_names_of_their_own) {
