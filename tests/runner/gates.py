@@ -116,7 +116,7 @@ def coverage_gate(report: Report, options, cache: Path) -> None:
 
 def fuzz_gate(report: Report, options, cache: Path) -> None:
     """Every kept input, then mutations for a while; what was found interesting stays in the cache for the next run."""
-    ctest.build(report, "fuzz", options.jobs)
+    ctest.build(report, "asan", options.jobs, ["fuzz"])
     seconds = FUZZ_SECONDS_ALL if options.all else FUZZ_SECONDS
     targets = sorted(folder.name for folder in Path("tests/fuzz/corpus").iterdir())
     environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1:external_symbolizer_path=/usr/bin/addr2line",
@@ -128,7 +128,7 @@ def fuzz_gate(report: Report, options, cache: Path) -> None:
         log = report.logs / f"fuzz-{target}.log"
         with open(log, "wb") as out:
             # a short run takes the same way each time, so that what it finds is there for the next one to see
-            done = subprocess.run([f"build/fuzz/tests/fuzz/fuzz_{target}", grown, f"tests/fuzz/corpus/{target}", f"-max_total_time={seconds}",
+            done = subprocess.run([f"build/asan/tests/fuzz/fuzz_{target}", grown, f"tests/fuzz/corpus/{target}", f"-max_total_time={seconds}",
                                    *([] if options.all else ["-seed=1"]),
                                    "-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={report.logs}/fuzz-{target}-"],
                                   stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment)
