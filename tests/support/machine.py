@@ -26,6 +26,8 @@ ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 touch dev/console
 mount -t cgroup2 cgroup2 sys/fs/cgroup
+# what is not on the overlay: `disk` beside it, where a test has made one
+[ ! -d "$1/disk" ] || { mkdir -p srv/disk; mount --bind "$1/disk" srv/disk; }
 ip link set lo up
 exec env -i container=modelguard-test PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd --system --log-target=journal
 """
@@ -82,24 +84,35 @@ class Machine(contextlib.AbstractContextManager):
         return ["/" + str(pathlib.Path(shutil.copy(program, folder)).relative_to(self.upper)) for program in programs]
 
     def boot(self):
+        deadline = time.monotonic() + PATIENCE
+        self.power_on()
+        # "degraded" is a boot that ended as well
+        while time.monotonic() < deadline:
+            if self.run("systemctl", "is-system-running", "--wait", check=None).stdout.strip() in ("running", "degraded"):
+                return self
+        raise AssertionError("it does not boot")
+
+    def power_on(self):
+        """Its systemd runs; how the boot ends is not waited for."""
         self.boots += 1
-        log = open(self.place / f"boot{self.boots}.log", "wb")
-        self.shell = subprocess.Popen(["unshare", "--pid", "--mount", "--ipc", "--uts", "--cgroup", "--net", "--fork", "--kill-child",
-                                       "bash", "-c", BOOT, "boot", self.place], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with open(self.place / f"boot{self.boots}.log", "wb") as log:
+            self.shell = subprocess.Popen(["unshare", "--pid", "--mount", "--ipc", "--uts", "--cgroup", "--net", "--fork", "--kill-child",
+                                           "bash", "-c", BOOT, "boot", self.place], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):  # one of them may just have ended
                 children = pathlib.Path(f"/proc/{self.shell.pid}/task/{self.shell.pid}/children").read_text().split()
                 if children and pathlib.Path(f"/proc/{children[0]}/comm").read_text() == "systemd\n":
                     self.init = int(children[0])
-                    break
+                    return
             if self.shell.poll() is not None:
                 raise Missing((self.place / f"boot{self.boots}.log").read_text()[-300:])
-        # "degraded" is a boot that ended as well
-        while time.monotonic() < deadline:
-            if self.run("systemctl", "is-system-running", "--wait", check=None).stdout.strip() in ("running", "degraded"):
-                return self
         raise AssertionError("it does not boot")
+
+    def wait_until_down(self):
+        """It reboots or powers off by itself."""
+        self.shell.wait(timeout=PATIENCE)
+        self.init = None
 
     def run(self, *command, check=0, given=None, user=None, timeout=PATIENCE):
         """A command inside; as another user with `user`."""
