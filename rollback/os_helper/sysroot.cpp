@@ -2,10 +2,10 @@
 
 #include <ostree.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 
 #include "supervisor/sys/clock.hpp"
 #include "supervisor/sys/fd.hpp"

@@ -135,6 +135,22 @@ class Unit(unittest.TestCase):
         self.machine.run("rm", drop_in)
         self.machine.run("systemctl", "daemon-reload")
 
+    def test_5_it_reboots_the_machine_when_nobody_minds(self):
+        if self.machine.run("systemctl", "start", "systemd-logind.service", check=None).returncode == 0:
+            self.machine.run("systemd-run", "--unit=minds", "systemd-inhibit", "--what=shutdown", "--mode=block", "--who=press 7",
+                             "--why=a part is in it", "sleep", "infinity")
+            self.machine.run("bash", "-c", "until systemd-inhibit --list --no-pager | grep -q 'press 7'; do sleep 0.05; done")
+            self.refused(f"reboot:{self.v2}", "press 7")
+            self.machine.run("systemctl", "stop", "minds.service")
+            self.machine.run("bash", "-c", "while systemd-inhibit --list --no-pager | grep -q 'press 7'; do sleep 0.05; done")
+        else:
+            print("no logind in this machine: inhibitors were not asked for")
+        self.machine.run("busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StartUnit", "ss",
+                         f"modelguard-os@reboot:{self.v2}.service", "replace", user="modelguard")
+        self.machine.shell.wait(timeout=machine.PATIENCE)
+        self.assertIsNotNone(self.machine.shell.poll())
+        self.machine.init = None
+
 
 if __name__ == "__main__":
     try:

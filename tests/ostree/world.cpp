@@ -234,6 +234,9 @@ void set_order(const std::vector<std::string>& ids) {
         g_ptr_array_add(wanted.get(), g_object_ref(find(deployments, id)));
     GError* error = nullptr;
     check(ostree_sysroot_write_deployments(sysroot.get(), wanted.get(), nullptr, &error), error, "write");
+    // libostree leaves the child that watches over a frozen /boot to whoever ends first: here that is never us.
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
 }
 
 void set_pinned(const std::string& id, bool pinned) {
