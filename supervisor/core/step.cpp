@@ -265,6 +265,7 @@ void Stepper::settle(const Model& model, Phase phase, std::string code, std::str
 void Stepper::after_rest(const Model& model) {
     ModelState& s = model.s;
     if (!s.managed || s.waits_for_os || os().pending || !is_at_rest(s.phase)) return;
+    if (is_standing_back(s)) return;  // nothing has a fair trial on this OS, and another one is to boot
     if (s.next_manifest) {
         const ManifestFacts facts = *std::exchange(s.next_manifest, std::nullopt);
         offer_manifest(model, facts);

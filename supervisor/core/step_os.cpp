@@ -114,9 +114,6 @@ void Stepper::begin_os_rollback(const Deployment& target, const std::string& ask
     Decision& told =
         tell_os(DecisionKind::os_rollback_ordered, target.id, "from " + o.view.booted + " to " + target.id);
     told.model = asked_by;
-    // A staged deployment would be finalised at the reboot and win over the order: it goes first, by an action of its
-    // own.
-    o.pending->step = o.view.staged.empty() ? OsStep::ordering : OsStep::dropping;
     issue_os_step();
 }
 
@@ -132,7 +129,12 @@ void Stepper::issue_os_verb(OsVerb verb, const std::string& target) {
     }
 }
 
+/// A staged deployment would be finalised at the reboot and win over the order: it goes first, by an action of its own,
+/// whenever the updater has staged it.
 void Stepper::issue_os_step() {
+    OsStep& step = os().pending->step;
+    if (!os().view.staged.empty()) step = OsStep::dropping;
+    if (os().view.staged.empty() && step == OsStep::dropping) step = OsStep::ordering;  // somebody else dropped it
     switch (os().pending->step) {
         case OsStep::dropping: return issue_os_verb(OsVerb::drop_staged, os().view.staged);
         case OsStep::ordering: return issue_os_verb(OsVerb::order_os, os().pending->target);
@@ -173,7 +175,7 @@ void Stepper::resume_os(bool new_boot) {
         pending.attempts += 1;
         if (pending.attempts >= policy_.os_attempts)
             return give_up_os_rollback("the device keeps booting the old deployment");
-        pending.step = os().view.staged.empty() ? OsStep::ordering : OsStep::dropping;
+        pending.step = OsStep::ordering;
         return issue_os_step();
     }
     if (booted != pending.target_identity)
@@ -185,6 +187,7 @@ void Stepper::resume_os(bool new_boot) {
     for (auto& [name, s] : state().models) {
         const Model model{name, s};
         if (std::exchange(s.waits_for_os, false) && is_at_rest(s.phase)) {
+            s.code = "failing";  // nobody is to blame yet on this OS
             s.used.reprobes = 0;
             s.used.restarts = 0;
             begin_work(model, WorkKind::judge);  // does it work on the old OS?

@@ -77,6 +77,7 @@ void Runner::perform(const core::Reboot& action) {
 
 void Runner::perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target) {
     parts_.os.perform(verb, target, [this, verb, work_id](const Result<void>& done) {
+        if (!done) os_stamp_ = "refused";  // the deployments may be others than core believes: the next look reads them
         post(core::OsActionDone{verb, work_id, done.has_value(), done ? std::string() : done.error().what});
     });
 }

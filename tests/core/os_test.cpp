@@ -49,6 +49,47 @@ TEST(OsRollback, drops_a_staged_deployment_first_by_an_action_of_its_own) {
     EXPECT_NE(device.action<OrderOs>(), nullptr);
 }
 
+TEST(OsRollback, what_is_staged_while_it_is_under_way_is_dropped_as_well) {
+    Device device = failing_on_a_new_os();
+    device.os.deployments.push_back({.id = "os3.0", .identity = "os3", .newness = 3});
+    device.os.staged = "os3.0";
+    device.happens(OsObserved{device.os});
+
+    device.os_done();
+    ASSERT_NE(device.action<DropStaged>(), nullptr) << "it would win over what was just ordered";
+    device.os_done();
+    EXPECT_NE(device.action<OrderOs>(), nullptr);
+    device.os_done();
+    EXPECT_NE(device.action<Reboot>(), nullptr);
+}
+
+TEST(OsRollback, staged_deployment_that_somebody_else_dropped_is_not_asked_for) {
+    Device device;
+    device.install("A").updates_os();
+    device.os.deployments.push_back({.id = "os3.0", .identity = "os3", .newness = 3});
+    device.os.staged = "os3.0";
+    device.happens(OsObserved{device.os});
+    device.fails_through_the_rungs();
+    ASSERT_NE(device.action<DropStaged>(), nullptr);
+
+    device.os.staged.clear();
+    device.restarts_daemon();
+
+    EXPECT_EQ(device.action<DropStaged>(), nullptr);
+    EXPECT_NE(device.action<OrderOs>(), nullptr);
+}
+
+TEST(OsRollback, model_is_judged_anew_on_the_os_gone_back_to_and_not_blamed_beforehand) {
+    Device device = failing_on_a_new_os();
+    device.os_done().os_done();
+    device.os.default_ = "os1.0";
+    device.reboots("os1.0");
+
+    EXPECT_EQ(device.m().code, "failing");
+    device.silent();
+    EXPECT_FALSE(is_standing_back(device.m()));
+}
+
 TEST(OsRollback, step_that_fails_is_tried_again_and_given_up_within_its_budget) {
     Device device = failing_on_a_new_os();
 
@@ -219,6 +260,17 @@ TEST(WatchedBoot, blame_is_told_once_while_it_goes_on_failing) {
 
     EXPECT_EQ(device.history.size(), told);
     EXPECT_EQ(device.m().work.kind, WorkKind::watch) << "it may still recover";
+}
+
+TEST(WatchedBoot, version_wanted_meanwhile_waits_for_another_os) {
+    Device device = blaming_a_watched_os();
+
+    device.deploy("B");
+    EXPECT_EQ(device.phase(), Phase::degraded) << "a trial would hide the blame, and not be fair";
+
+    device.os.boot_trial.clear();
+    device.reboots("os1.0").passes();
+    EXPECT_EQ(device.phase(), Phase::baselining);
 }
 
 TEST(WatchedBoot, restart_of_the_daemon_changes_nothing) {

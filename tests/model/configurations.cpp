@@ -107,7 +107,8 @@ std::vector<Bounds> configurations(bool all) {
     Bounds watched = os;
     watched.name = "watched boots";
     watched.boot_trial = "greenboot";
-    watched.budget = {.updates = 1, .reboots = 1, .fallbacks = 1};
+    watched.budget =
+        either({.updates = 1, .reboots = 1, .fallbacks = 1}, {.wants = 1, .updates = 1, .reboots = 1, .fallbacks = 1});
     result.push_back(watched);
     if (all) {
         os.name = "OS fallbacks";

@@ -92,26 +92,9 @@ class Explorer {
 
     // ---- one edge
 
-    /// Where a move begins: after the death of the daemon with what its ledger holds.
-    static const Node& base_of(const Node& node, const Move& move, Node& room) {
-        if (move.kind != MoveKind::crash && move.kind != MoveKind::reboot) return node;
-        if (std::ranges::none_of(node.world.models,
-                                 [](const auto& entry) { return entry.second.ledger_work.has_value(); }))
-            return node;
-        room = Node{ledger_of(node), node.world};
-        return room;
-    }
-
     Node perform(const Node& node, const Move& move, Step& answer) {
-        Node next{{}, move.world};
-        observe(next.world, node.state, move.event, bounds_);
-        answer = step(node.state, move.event, bounds_.policy);
         ++report_.steps;
-        next.state = answer.state;
-        learn(next.world, node.state, answer.state);
-        commit(next.world, node.state, answer);
-        begin_actions(next.world, answer, answer.actions.size());
-        return next;
+        return model::perform(node, move, bounds_, answer);
     }
 
     /// The node in which the daemon died before the action at `count`, and the move that starts it again.

@@ -291,16 +291,18 @@ std::string os_rollback_without_blame(const Edge& edge) {
 std::string two_owners_of_a_boot(const Edge& edge) {
     const OsView& os = edge.after.world.os;
     if (os.boot_trial.empty() || !begins_os_rollback(edge)) return {};
-    return edge.after.state.os.pending->asked_by.empty() ? "" : os.boot_trial + " watches this boot, and core rolls back";
+    return edge.after.state.os.pending->asked_by.empty() ? ""
+                                                         : os.boot_trial + " watches this boot, and core rolls back";
 }
 
 /// After a boot that somebody watched: the OS that a model blamed there is rejected, any other one is not.
 std::string left_os_not_rejected(const Edge& edge) {
     if (edge.move.kind != MoveKind::reboot) return {};
     const std::string left = booted_identity(edge.before.world.os), booted = booted_identity(edge.after.world.os);
-    const bool blamed = std::ranges::any_of(edge.before.state.models,
-                                            [](const auto& entry) { return is_standing_back(entry.second); });
-    const bool before = contains(edge.before.state.os.rejected, left), after = contains(edge.after.state.os.rejected, left);
+    const bool blamed =
+        std::ranges::any_of(edge.before.state.models, [](const auto& entry) { return is_standing_back(entry.second); });
+    const bool before = contains(edge.before.state.os.rejected, left),
+               after = contains(edge.after.state.os.rejected, left);
     if (blamed && left != booted && !after) return left + " was blamed and left, and is not rejected";
     if (!blamed && after && !before) return left + " is rejected, and nobody blamed it";
     return {};
@@ -543,8 +545,10 @@ std::string phase_incoherent(const Edge& edge) {
         if (!rests && !goes_on) return "nothing is under way and no timer runs";
         if (rests && m.managed && !m.current.empty() && !m.waits_for_os && !goes_on) return "served and not watched";
         if (m.waits_for_os && !os.pending) return "waits for an OS rollback that is not";
-        if (rests && m.managed && !os.pending && m.wish) return "a wish is left lying";
-        if (rests && m.managed && !os.pending && m.next_manifest) return "a manifest is left lying";
+        const bool is_judged_anew = m.phase == Phase::degraded && m.code == "failing" && m.work.kind != WorkKind::watch;
+        const bool waits = os.pending || is_standing_back(m) || is_judged_anew;
+        if (rests && m.managed && !waits && m.wish) return "a wish is left lying";
+        if (rests && m.managed && !waits && m.next_manifest) return "a manifest is left lying";
         return {};
     });
 }

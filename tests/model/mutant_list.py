@@ -138,7 +138,7 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("os_rollback_to_the_same_os", OS, "!deployment.bootable || deployment.identity == booted ||", "!deployment.bootable ||"),
     ("os_rollback_to_what_cannot_boot", OS, "!deployment.bootable || deployment.identity == booted ||", "deployment.identity == booted ||"),
     ("bad_os_is_not_rejected", OS, "    reject_os(o.pending->from_identity);\n", ""),
-    ("staged_deployment_left_in_the_way", OS, "    o.pending->step = o.view.staged.empty() ? OsStep::ordering : OsStep::dropping;\n    issue_os_step();\n}\n\nvoid Stepper::issue_os_verb", "    o.pending->step = OsStep::ordering;\n    issue_os_step();\n}\n\nvoid Stepper::issue_os_verb"),
+    ("staged_deployment_left_in_the_way", OS, "    if (!os().view.staged.empty()) step = OsStep::dropping;\n", ""),
     ("reboot_before_the_order_is_written", OS, "            pending.step = OsStep::ordering;\n            return issue_os_step();\n        case OsStep::ordering:", "            pending.step = OsStep::rebooting;\n            return issue_os_step();\n        case OsStep::ordering:"),
     ("os_attempts_unbounded", OS, "pending.step != OsStep::rebooting && ++pending.attempts >= policy_.os_attempts", "pending.step != OsStep::rebooting && pending.attempts >= policy_.os_attempts"),
     ("os_step_is_not_tried_again", OS, "        return start_os_timer(Timer::os_retry, policy_.retry_delay);\n    }\n    switch (pending.step)", "        return;\n    }\n    switch (pending.step)"),

@@ -514,6 +514,25 @@ void learn(World& world, const State& before, const State& after) {
     }
 }
 
+const Node& base_of(const Node& node, const Move& move, Node& room) {
+    if (move.kind != MoveKind::crash && move.kind != MoveKind::reboot) return node;
+    if (std::ranges::none_of(node.world.models, [](const auto& entry) { return entry.second.ledger_work.has_value(); }))
+        return node;
+    room = Node{ledger_of(node), node.world};
+    return room;
+}
+
+Node perform(const Node& node, const Move& move, const Bounds& bounds, Step& answer) {
+    Node next{{}, move.world};
+    observe(next.world, node.state, move.event, bounds);
+    answer = step(node.state, move.event, bounds.policy);
+    next.state = answer.state;
+    learn(next.world, node.state, answer.state);
+    commit(next.world, node.state, answer);
+    begin_actions(next.world, answer, answer.actions.size());
+    return next;
+}
+
 VersionMask bit_of(const Bounds& bounds, const VersionId& version) {
     const auto found = std::ranges::find(bounds.versions, version);
     return found == bounds.versions.end() ? 0 : 1U << static_cast<unsigned>(found - bounds.versions.begin());

@@ -119,6 +119,11 @@ core::State ledger_of(const Node& node);
 /// The ghosts learn what core made known-good.
 void learn(World& world, const core::State& before, const core::State& after);
 
+/// Where a move begins: `node`, or in `room` what the ledger holds of it where the daemon died.
+const Node& base_of(const Node& node, const Move& move, Node& room);
+/// The node that `move` leads to from `node`, with what core answered.
+Node perform(const Node& node, const Move& move, const Bounds& bounds, core::Step& answer);
+
 VersionMask bit_of(const Bounds& bounds, const core::VersionId& version);
 /// The identity of the OS that is running.
 std::string booted_identity(const core::OsView& os);

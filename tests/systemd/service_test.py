@@ -141,6 +141,13 @@ class Service(unittest.TestCase):
         self.assertIn("digits", told)
         self.assertIn("Model server of the test", told)  # its unit's own lines, too
 
+    def test_the_journal_explains_a_decision(self):
+        self.machine.run("journalctl", "--update-catalog")
+        told = self.machine.run("journalctl", "-x", "-n", "1", "MODELGUARD_DECISION=accepted", "--no-pager").stdout
+        self.assertIn("modelguard decided", told)
+        number = self.machine.run("journalctl", "-n", "1", "MODELGUARD_DECISION=accepted", "-o", "json", "--no-pager").stdout
+        self.assertIn(f"--decision {json.loads(number)['MODELGUARD_NUMBER']}", told)
+
     def test_who_may_change_something(self):
         self.cli("status", user="stranger")
         self.assertIn("group modelguard", self.cli("check", "digits", check=5, user="stranger").stderr)
