@@ -55,6 +55,7 @@ class Readme(unittest.TestCase):
         self.type("modelguard validate FILE", "validate", self.manifest)
         self.type("modelguard kinds")
         self.type("modelguard gate")
+        self.type("modelguard rollback --os", check=1)  # this device has no OS to roll back
         self.type("modelguard canary lint FILE", "canary", "lint", canary)
         self.type("modelguard apply FILE", "apply", self.manifest)
         self.deploy("v1")
