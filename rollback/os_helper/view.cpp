@@ -38,7 +38,7 @@ FirstLook read_first_look(const Places& places) {
 
 /// Through links: on EFI hosts the environment is on another file system.
 GrubEnv read_grubenv(const std::string& root) {
-    for (const char* name : {"boot/grub2/grubenv", "boot/grub/grubenv"}) {
+    for (const char* name : kGrubEnvs) {
         std::error_code error;
         const sys::Path place = std::filesystem::canonical(sys::Path(root) / name, error);
         if (error) continue;
@@ -48,7 +48,7 @@ GrubEnv read_grubenv(const std::string& root) {
 }
 
 Greenboot installed_greenboot(const std::string& root) {
-    const sys::Path program = sys::Path(root) / "usr/libexec/greenboot/greenboot";
+    const sys::Path program = sys::Path(root) / kGreenbootProgram;
     const sys::Fd file(::open(program.c_str(), O_RDONLY | O_CLOEXEC));
     std::array<char, 4> first{};
     const ssize_t count = file ? ::read(file.get(), first.data(), first.size()) : 0;

@@ -9,6 +9,10 @@
 
 namespace modelguard {
 
+/// Where they are, below the root; of the environments the first that is there counts.
+inline constexpr const char* kGreenbootProgram = "usr/libexec/greenboot/greenboot";
+inline constexpr const char* kGrubEnvs[] = {"boot/grub2/grubenv", "boot/grub/grubenv"};
+
 using GrubEnv = std::map<std::string, std::string, std::less<>>;
 
 /// The variables of a block of any length, damaged ones included: a line without '=' is no variable, of two lines

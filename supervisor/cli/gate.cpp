@@ -76,12 +76,13 @@ Boot read_boot(const std::string& root) {
     const long base =
         setting(conf, "MODELGUARD_GATE_TIMEOUT_SEC", kDefaultBound.count(), kLeastBound.count(), kMostBound.count());
     const long boots = setting(conf, "GREENBOOT_MAX_BOOT_ATTEMPTS", kDefaultBoots, 1, kMostBoots);
-    std::string block = read_some(root + "/boot/grub2/grubenv", kMostFile);
-    if (block.empty()) block = read_some(root + "/boot/grub/grubenv", kMostFile);
+    std::string block;
+    for (const char* place : kGrubEnvs)
+        if (block.empty()) block = read_some(root + "/" + place, kMostFile);
     const GrubEnv env = parse_grubenv(block);
     const auto counter = env.find("boot_counter");
     const long left = setting(counter == env.end() ? "" : "left=" + counter->second, "left", boots - 1, 0, boots);
-    const Greenboot greenboot = greenboot_of(read_some(root + "/usr/libexec/greenboot/greenboot", 4));
+    const Greenboot greenboot = greenboot_of(read_some(root + "/" + kGreenbootProgram, 4));
     return {seconds(base) * std::clamp(boots - left, 1L, boots), !boot_trial(env, greenboot).empty()};
 }
 
@@ -150,7 +151,7 @@ int run_gate(const Session& session, const Arguments& arguments) {
     const Interrupts interrupts;
     std::string document;
     std::optional<api::Gate> gate;
-    std::string trouble;
+    api::Problem trouble;
     for (bool interrupted = false; !interrupted && now() < deadline && (!gate || gate->verdict == "pending");) {
         const auto wait = std::clamp(std::chrono::duration_cast<seconds>(deadline - now()), seconds{0}, kPoll);
         const Usec silence = std::min<Usec>(deadline - now() + kAgain, kSilence);
@@ -163,7 +164,7 @@ int run_gate(const Session& session, const Arguments& arguments) {
             if (wait > seconds{0}) continue;
         } else {
             gate.reset();
-            trouble = read.error().problem.title;
+            trouble = read.error().problem;
         }
         interrupted = interrupts.wait(kAgain);
     }
@@ -175,7 +176,8 @@ int run_gate(const Session& session, const Arguments& arguments) {
                              format_duration(bound) +
                              (is_on_trial ? ", and this OS is on trial" : "; no OS is on trial, so it may go on");
     if (!gate) {
-        session.tell(late + (trouble.empty() ? "" : ": " + printable(trouble)) + "\n");
+        if (session.json()) session.print_json(api::to_json(trouble));
+        session.tell(late + (trouble.title.empty() ? "" : ": " + printable(trouble.title)) + "\n");
         write_motd(session, arguments.motd, "modelguard: no answer at boot (see systemctl status modelguardd)\n");
         return code;
     }

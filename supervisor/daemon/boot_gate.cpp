@@ -53,7 +53,7 @@ api::Gate BootGate::answer(const Runner& runner) {
 }
 
 Greenboot installed_greenboot(const sys::Path& root) {
-    std::ifstream program(root / "usr/libexec/greenboot/greenboot", std::ios::binary);
+    std::ifstream program(root / kGreenbootProgram, std::ios::binary);
     char first[4]{};
     program.read(first, sizeof first);
     return greenboot_of(std::string_view(first, static_cast<std::size_t>(program.gcount())));

@@ -171,7 +171,9 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     limits_.max_bytes = device_.max_bundle_bytes;
     MG_TRY(versions_,
            with_context(store::VersionStore::open(*loop_, places_, limits_, options.self_exe), "version store"));
-    MG_TRY(os_, make_os_backend(*loop_, options.os_backend, facts_.os_backend));
+    // What is under a directory has no OS of its own, whatever this host runs from.
+    const bool is_none = places_.rooted && options.os_backend.empty();
+    MG_TRY(os_, make_os_backend(*loop_, is_none ? "none" : options.os_backend, facts_.os_backend));
     std::ignore = hold_reserve();  // it is tried again; an update is told why it cannot be taken
     ManifestFiles files = read_manifests(places_.config, device_);
     if (loaded.blank) rebuild_from_links(loaded, places_, files.manifests);
