@@ -118,6 +118,8 @@ StartLimitIntervalSec=0
 [Service]
 DynamicUser=yes
 StateDirectory=digits
+RuntimeDirectory=digits
+RuntimeDirectoryPreserve=restart
 # it ends with its standard input
 ExecStart=/bin/bash -c 'exec /usr/bin/python3 /srv/test/model_on_driver.py --port 8080 --current /var/lib/modelguard/models/digits/current < <(sleep infinity)'
 Restart=always
