@@ -209,12 +209,23 @@ bool Stepper::os_changed_since_pass(const ModelState& model, const VersionId& ve
     return !booted.empty() && good->os.back() != booted;
 }
 
+/// Everything was tried and current fails: is it the OS? Only one that came after current had passed, and not one
+/// that found it failing already: going back would help nobody.
+bool Stepper::blames_os(const Model& model) {
+    const auto good = std::ranges::find(model.s.known_good, model.s.current, &KnownGood::version);
+    if (good == model.s.known_good.end()) return false;
+    if (os_changed_since_pass(model.s, model.s.current)) return !good->fails_where_it_passed;
+    good->fails_where_it_passed = true;
+    return false;
+}
+
 /// Current passed here and now: once the boot is complete it is known-good on this OS deployment.
 void Stepper::note_pass_here(const Model& model) {
     model.s.passed_here = true;
-    if (!os().boot_complete) return;
     const auto good = std::ranges::find(model.s.known_good, model.s.current, &KnownGood::version);
     if (good == model.s.known_good.end()) return;
+    good->fails_where_it_passed = false;
+    if (!os().boot_complete) return;
     const std::string booted = os().booted_identity();
     if (!good->os.empty() && good->os.back() == booted) return;
     std::erase(good->os, booted);

@@ -238,7 +238,8 @@ void Stepper::accept(const Model& model) {
     ModelState& s = model.s;
     const Trial trial = *s.trial;
     std::erase_if(s.known_good, [&](const KnownGood& k) { return k.version == trial.version; });
-    s.known_good.push_back(KnownGood{trial.version, trial.manifest, {os().booted_identity()}});
+    s.known_good.push_back(
+        KnownGood{.version = trial.version, .manifest = trial.manifest, .os = {os().booted_identity()}});
     if (s.known_good.size() > policy_.known_good_kept) {
         const auto oldest =
             std::ranges::find_if(s.known_good, [&](const KnownGood& k) { return k.version != s.pinned; });

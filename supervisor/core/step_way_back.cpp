@@ -271,7 +271,7 @@ void Stepper::way_back_works(const Model& model) {
 /// The version that should work was reached, and does not: the blame table.
 void Stepper::way_back_fails(const Model& model, const std::vector<CheckReport>& reports) {
     ModelState& s = model.s;
-    const bool os_to_blame = os_changed_since_pass(s, s.current);
+    const bool os_to_blame = blames_os(model);
     const bool older_may_help = s.revert->cause == Cause::decay || s.revert->cause == Cause::manual;
     if (!os_to_blame && older_may_help) {
         const VersionId failed = s.revert->target;
@@ -298,7 +298,9 @@ void Stepper::way_back_fails(const Model& model, const std::vector<CheckReport>&
     if (s.revert->cause == Cause::pin)
         return hold(model, Blame::environment, "pinned_fails", "the pinned version does not pass", reports);
     const std::string why =
-        "the known-good version does not pass either, and the OS has not changed: " + first_reason(reports);
+        std::string("the known-good version does not pass either, and ") +
+        (os_changed_since_pass(s, s.current) ? "did not before this OS came: " : "the OS has not changed: ") +
+        first_reason(reports);
     Decision& told = tell(model, DecisionKind::degraded, s.current);
     told.blame = Blame::environment;
     told.code = "environment";
@@ -446,7 +448,7 @@ void Stepper::climb(const Model& model, const std::vector<CheckReport>& reports)
     if (!s.pinned.empty())
         return hold(model, Blame::environment, "pinned_fails", "the pinned version fails: " + first_reason(reports),
                     reports);
-    if (os_changed_since_pass(s, s.current)) {
+    if (blames_os(model)) {
         std::string why_not;
         if (request_os_rollback(model, reports, why_not)) return;
     }

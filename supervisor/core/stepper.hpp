@@ -76,6 +76,7 @@ class Stepper {
     void refuse_corrupt_wish(const Model& model, const VersionId& version);
     const ManifestFacts& manifest_of_current(const ModelState& model) const;
     bool os_changed_since_pass(const ModelState& model, const VersionId& version) const;
+    bool blames_os(const Model& model);
     void note_pass_here(const Model& model);
     void rest(const Model& model, Phase phase);
     void settle(const Model& model, Phase phase, std::string code, std::string why);

@@ -71,8 +71,9 @@ struct ManifestFacts {
 
 struct KnownGood {
     VersionId version;
-    ManifestFacts manifest;       ///< under which it became known-good, and under which it is re-checked
-    std::vector<std::string> os;  ///< identities of the OS deployments it passed on, the newest last
+    ManifestFacts manifest;             ///< under which it became known-good, and under which it is re-checked
+    std::vector<std::string> os;        ///< identities of the OS deployments it passed on, the newest last
+    bool fails_where_it_passed{false};  ///< on the last of these, with everything tried: no newer OS is to blame for it
 
     bool operator==(const KnownGood&) const = default;
 };

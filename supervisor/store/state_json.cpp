@@ -66,8 +66,11 @@ core::ManifestFacts manifest_from_json(const json& object, const std::string& wh
 }
 
 json known_good_to_json(const core::KnownGood& good) {
-    const auto& [version, manifest, os] = good;
-    return {{"version", version.text}, {"manifest", manifest_to_json(manifest)}, {"os", os}};
+    const auto& [version, manifest, os, fails_where_it_passed] = good;
+    return {{"version", version.text},
+            {"manifest", manifest_to_json(manifest)},
+            {"os", os},
+            {"fails_where_it_passed", fails_where_it_passed}};
 }
 
 json rejection_to_json(const core::Rejection& rejection) {
@@ -241,6 +244,7 @@ core::ModelState model_from_json(const json& object, std::vector<std::string>& n
         if (const json* manifest = good_fields.find("manifest"))
             good.manifest = manifest_from_json(*manifest, "state: known_good", notes);
         good_fields.take("os", good.os);
+        good_fields.take("fails_where_it_passed", good.fails_where_it_passed);
         good_fields.note_unknown_keys();
         return good;
     });

@@ -90,6 +90,32 @@ TEST(OsRollback, model_is_judged_anew_on_the_os_gone_back_to_and_not_blamed_befo
     EXPECT_FALSE(is_standing_back(device.m()));
 }
 
+TEST(OsRollback, fault_that_is_older_than_the_os_is_not_blamed_on_it) {
+    Device device;
+    device.install("A").reaches_trial("B").fails().reaches_verifying().fails_through_the_rungs();
+    ASSERT_EQ(device.m().code, "environment");
+
+    device.updates_os();
+    device.happens(BootCompleted{});
+    device.reaches_trial("C").fails().reaches_verifying().fails_through_the_rungs();
+
+    EXPECT_FALSE(device.state.os.pending);
+    EXPECT_EQ(device.m().code, "environment");
+    EXPECT_NE(device.m().why.find("did not before this OS came"), std::string::npos) << device.m().why;
+}
+
+TEST(OsRollback, version_that_came_well_again_before_the_os_changed_can_blame_the_os) {
+    Device device;
+    device.install("A").reaches_trial("B").fails().reaches_verifying().fails_through_the_rungs();
+    device.passes();
+    ASSERT_EQ(device.phase(), Phase::steady);
+
+    device.updates_os().fails_through_the_rungs();
+
+    ASSERT_NE(device.action<OrderOs>(), nullptr);
+    EXPECT_EQ(device.action<OrderOs>()->target, "os1.0");
+}
+
 TEST(OsRollback, step_that_fails_is_tried_again_and_given_up_within_its_budget) {
     Device device = failing_on_a_new_os();
 

@@ -86,8 +86,8 @@ class Writer {
         all(rev, required, preflight, deadline, soak, on_inconclusive);
     }
     void put(const KnownGood& v) {
-        const auto& [version, manifest, os] = v;
-        all(version, manifest, os);
+        const auto& [version, manifest, os, fails_where_it_passed] = v;
+        all(version, manifest, os, fails_where_it_passed);
     }
     void put(const Rejection& v) {
         const auto& [version, manifest_rev, code] = v;

@@ -282,6 +282,7 @@ std::string os_rollback_without_blame(const Edge& edge) {
     const Outside& outside = edge.after.world.models.at(pending->asked_by);
     if (!model || !find_known_good(*model, model->current)) return "what serves is not known-good";
     if (!(outside.failed_here & bit_of(edge.bounds, model->current))) return "what serves has not failed on this boot";
+    if (find_known_good(*model, model->current)->fails_where_it_passed) return "it failed before that OS came";
     const auto passed = outside.good.find(model->current.text);
     if (passed == outside.good.end() || passed->second == booted_identity(edge.after.world.os))
         return "what serves passed last on this very OS";
@@ -350,7 +351,8 @@ std::string blame_misplaced(const Edge& edge) {
     if (has_digest_rejection(after, candidate) && !has_digest_rejection(before, candidate))
         return "both fail, and the candidate is rejected";
     const KnownGood* good = find_known_good(before, before.current);
-    const bool os_changed = good && good->os.back() != booted_identity(edge.before.world.os);
+    const bool os_changed =
+        good && good->os.back() != booted_identity(edge.before.world.os) && !good->fails_where_it_passed;
     if (!os_changed && begins_os_rollback(edge)) return "both fail on the same OS, and the OS is rolled back";
     if (!os_changed && is_at_rest(after.phase) && after.phase != Phase::degraded)
         return "both fail on the same OS: degraded is the answer";

@@ -83,7 +83,7 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("accepted_before_boot_complete", TRIAL, "if (s.trial->soaked && os().boot_complete) return accept(model);", "if (s.trial->soaked) return accept(model);"),
     ("soak_forgives_for_ever", TRIAL, "            s.used.reprobes += 1;\n            return begin_work(model, WorkKind::judge);\n        case VerdictKind::inconclusive:\n            if (!wait_and_retry(model)) trial_undecided", "            return begin_work(model, WorkKind::judge);\n        case VerdictKind::inconclusive:\n            if (!wait_and_retry(model)) trial_undecided"),
     ("failing_manifest_rejects_the_version", TRIAL, "reject(model, model.s.trial->version, model.s.trial->manifest.rev, code);", "reject(model, model.s.trial->version, {}, code);"),
-    ("accepted_version_not_known_good", TRIAL, "    s.known_good.push_back(KnownGood{trial.version, trial.manifest, {os().booted_identity()}});\n", ""),
+    ("accepted_version_not_known_good", TRIAL, "    s.known_good.push_back(KnownGood{.version = trial.version, .manifest = trial.manifest, .os = {os().booted_identity()}});\n", ""),
     ("accepted_version_known_good_twice", TRIAL, "    std::erase_if(s.known_good, [&](const KnownGood& k) { return k.version == trial.version; });\n    s.known_good.push_back", "    s.known_good.push_back"),
     ("accept_answers_nobody", TRIAL, "    told.seq = trial.seq;\n    told.reports = trial.reports;\n", "    told.reports = trial.reports;\n"),
     ("undecided_is_accepted", TRIAL, "case OnInconclusive::keep_known_good: return begin_revert(model, Cause::undecided, std::move(code), reports);", "case OnInconclusive::keep_known_good:"),
@@ -162,6 +162,10 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("os_that_boots_again_is_rejected", OS, "if (left.empty() || left == os().booted_identity()) return;", "if (left.empty()) return;"),
     ("blame_of_the_last_boot_stands", STEP, "    if (new_boot && is_standing_back(s) && s.managed) {", "    if (false) {"),
     ("blamed_os_is_blamed_again_and_again", BACK, "!s.waits_for_os && !is_standing_back(s))", "!s.waits_for_os)"),
+    # ---- a fault that is older than the OS
+    ("older_fault_blamed_on_the_os", STEP, "    if (os_changed_since_pass(model.s, model.s.current)) return !good->fails_where_it_passed;\n", "    if (os_changed_since_pass(model.s, model.s.current)) return true;\n"),
+    ("older_fault_not_remembered", STEP, "    good->fails_where_it_passed = true;\n", ""),
+    ("older_fault_held_against_a_version_that_passes", STEP, "    good->fails_where_it_passed = false;\n", ""),
     # ---- what a scrub finds
     ("damaged_current_serves_on", BACK, "    if (serves && may_move) return current_is_corrupt(model);\n", ""),
     ("damaged_candidate_is_tried_on", BACK, "        return abort_trial(model, Cause::undecided, \"corrupt\");", "        return;"),

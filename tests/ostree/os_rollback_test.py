@@ -21,7 +21,7 @@ import device  # noqa: E402
 import machine  # noqa: E402
 
 BUILD = pathlib.Path(os.environ["MODELGUARD_BIN"]).resolve()
-SYSTEMS = ("os1", "os2", "os3", "os4")
+SYSTEMS = ("os1", "os2", "os3", "os4", "os5")
 WITH_A_BROKEN_DRIVER = ("os2", "os4")
 GREENBOOT = "/usr/libexec/greenboot/greenboot"
 GRUBENV = "/boot/grub2/grubenv"
@@ -159,7 +159,7 @@ class OsRollback(unittest.TestCase):
         stand_in = cls.machine.upper / RPM_OSTREE.lstrip("/")
         stand_in.parent.mkdir(parents=True)
         shutil.copy(BUILD / "tests/ostree/rpm-ostree", stand_in)
-        for label, behaviour in (("v1", {}), ("wrong", {"mode": "wrong_label"}), ("overheating", {"overheats": True})):
+        for label, behaviour in (("v1", {}), ("wrong", {"mode": "wrong_label"}), ("overheating", {"overheats": True}), ("hot", {"overheats": True, "n": 2})):
             shutil.copytree(cls.lab.bundle(label, **behaviour), cls.machine.upper / "srv/test" / label)
         cls.machine.boot()
         cls.machine.run("systemd-sysusers")
@@ -373,6 +373,22 @@ class OsRollback(unittest.TestCase):
         self.assertNotIn("os_rollback_ordered", self.told_since(mark))
         self.assertIn("os_rolled_back", self.told_since(mark))
         self.row("5 greenboot watches", "os4 os3", before, self.order(), "gate fail on os4, pass on os3; os4 rejected; nothing ordered")
+
+    def test_6_a_fault_that_was_there_before_the_os_came_is_not_blamed_on_it(self):
+        self.assertEqual(self.cli("deploy", "digits", "/srv/test/overheating", "--wait").returncode, 1)
+        self.wait(lambda status: status["models"][0]["code"] == "environment", "degraded")
+        mark, boots = self.mark(), len(self.boots())
+        self.stage("os5")
+        self.go_down()
+        before = self.order()
+        self.machine.boot()
+        self.assertEqual(self.cli("deploy", "digits", "/srv/test/hot", "--wait").returncode, 1)
+        status = self.wait(lambda status: status["models"][0]["phase"] in ("degraded", "held") and status["models"][0]["code"] != "failing", "at rest")
+        self.assertEqual([kind for kind in self.told_since(mark) if kind.startswith("os_")], [])
+        self.assertEqual((self.boots()[boots:], self.order(), status["models"][0]["code"]), (["os5"], before, "environment"))
+        self.machine.run("rm", "/var/lib/digits/accelerator-gone")
+        self.wait_healthy("os5")
+        self.row("6 a fault older than the OS", "os5", before, self.order(), "blame environment; the OS left alone")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,10 @@ inline core::ModelState rich_model() {
                             .code = "dropped",
                             .reports = {rich_report(), rich_report()}};
     s.known_good = {{.version = digest_of_letter('1'), .manifest = rich_manifest("r5"), .os = {"os-a", "os-b"}},
-                    {.version = digest_of_letter('2'), .manifest = rich_manifest("r6"), .os = {"os-b"}}};
+                    {.version = digest_of_letter('2'),
+                     .manifest = rich_manifest("r6"),
+                     .os = {"os-b"},
+                     .fails_where_it_passed = true}};
     s.rejected = {{.version = digest_of_letter('3'), .manifest_rev = "r7", .code = "below_min"}};
     s.pinned = digest_of_letter('4');
     s.current_by_rollback = true;
