@@ -29,7 +29,7 @@ MUTANTS: list[tuple[str, str, str, str]] = [
     ("corrupt_version_stays_known_good", STEP, "    std::erase_if(model.s.known_good, [&](const KnownGood& k) { return k.version == version; });\n    Decision& told = tell(model, DecisionKind::corrupt", "    Decision& told = tell(model, DecisionKind::corrupt"),
     ("known_good_link_not_written", STEP, "if (always || left != good) act(MarkKnownGood", "if (false) act(MarkKnownGood"),
     ("known_good_link_not_written_after_a_start", STEP, "if (always || left != good)", "if (left != good)"),
-    ("known_good_before_boot_complete", STEP, "    if (!os().boot_complete) return;\n    const auto good", "    const auto good"),
+    ("known_good_before_boot_complete", STEP, "    if (!os().boot_complete) return;\n    const std::string booted", "    const std::string booted"),
     ("lkg_is_what_was_accepted_last", STEP, "if (good != s.known_good.end()) std::rotate(good, good + 1, s.known_good.end());", ""),
     ("current_judged_under_the_newest_manifest", STEP, "return good ? good->manifest : model.manifest;", "return model.manifest;"),
     ("pass_survives_a_reboot", STEP, "    if (new_boot) s.passed_here = false;\n", ""),
