@@ -402,7 +402,9 @@ void Stepper::resume(const Model& model, bool new_boot, const VersionId& link) {
     const bool to_a_version = s.phase == Phase::switching || (s.phase == Phase::reverting && !s.revert->target.empty());
     if (to_a_version && s.work.kind == WorkKind::switch_version) return begin_work(model, WorkKind::verify);
     if (s.work.kind != WorkKind::none) begin_work(model, s.work.kind);
-    after_rest(model);
+    // What serves is judged first, on an OS that may be to blame; what waits has its turn then.
+    const bool on_a_rung = s.work.kind == WorkKind::judge || s.work.kind == WorkKind::restart_service;
+    if (s.phase != Phase::degraded || !on_a_rung) after_rest(model);
 }
 
 void Stepper::on(const BootCompleted&) {

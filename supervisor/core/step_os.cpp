@@ -172,6 +172,8 @@ void Stepper::resume_os(bool new_boot) {
     OsPending& pending = *os().pending;
     const std::string booted = os().booted_identity();
     if (booted == pending.from_identity) {  // the power went before the order was on disk
+        if (os().view.find(pending.target) == nullptr)
+            return give_up_os_rollback("the deployment to go back to is gone: another one took its place");
         pending.attempts += 1;
         if (pending.attempts >= policy_.os_attempts)
             return give_up_os_rollback("the device keeps booting the old deployment");

@@ -155,6 +155,7 @@ class Runner {
     void look_at_os(std::function<void(core::OsView)> seen);
     void keep_looking_at_os();
     void perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target);
+    void perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target, int tries_left);
 
     Active& active(const std::string& model);
     /// Posts from the loop's next turn, so that what reports an outcome may be dropped by what follows from it.
@@ -194,7 +195,7 @@ class Runner {
     sys::Source storage_retry_;
     std::string os_stamp_;
     bool is_os_known_{false};
-    sys::Source os_look_, reboot_wait_;
+    sys::Source os_look_, os_again_, reboot_wait_;
     std::int64_t reboot_wall_usec_{0};
     std::map<std::uint64_t, std::unique_ptr<Judging>> on_demand_;
 };

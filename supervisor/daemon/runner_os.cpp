@@ -10,6 +10,7 @@ namespace {
 constexpr int kFirstLooks = 3;  // the updater may hold the sysroot for a moment
 constexpr Usec kLookAgain = std::chrono::seconds(2);
 constexpr Usec kLook = std::chrono::seconds(10);      // two stat(2) a look; an updater stages a few times a day
+constexpr int kBusyTries = 180;                       // half an hour of kLook
 constexpr Usec kClockLook = std::chrono::minutes(1);  // the clock may be set while a reboot waits
 
 Usec until_open_now(const RebootWindow& window) {
@@ -76,7 +77,21 @@ void Runner::perform(const core::Reboot& action) {
 }
 
 void Runner::perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target) {
-    parts_.os.perform(verb, target, [this, verb, work_id](const Result<void>& done) {
+    perform_os(verb, work_id, target, kBusyTries);
+}
+
+/// An updater may hold the sysroot for as long as a download takes: that is waited out, and uses up none of core's
+/// attempts.
+void Runner::perform_os(core::OsVerb verb, std::uint64_t work_id, const std::string& target, int tries_left) {
+    if (state_.os.verb != verb || state_.os.work_id != work_id) return;  // given up meanwhile
+    parts_.os.perform(verb, target, [this, verb, work_id, target, tries_left](const Result<void>& done) {
+        if (!done && done.error().kind == ErrorKind::unavailable && tries_left > 1) {
+            if (tries_left == kBusyTries) note(std::string(core::to_word(verb)) + " waits: " + done.error().what);
+            os_again_ = parts_.loop.add_timer(kLook, [this, verb, work_id, target, tries_left] {
+                perform_os(verb, work_id, target, tries_left - 1);
+            });
+            return;
+        }
         if (!done) os_stamp_ = "refused";  // the deployments may be others than core believes: the next look reads them
         post(core::OsActionDone{verb, work_id, done.has_value(), done ? std::string() : done.error().what});
     });

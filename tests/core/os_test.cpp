@@ -170,6 +170,18 @@ TEST(OsRollback, boots_the_old_deployment_a_few_times_and_then_gives_up) {
     EXPECT_NE(device.told(DecisionKind::os_rollback_failed), nullptr);
 }
 
+TEST(OsRollback, deployment_to_go_back_to_that_is_gone_ends_it) {
+    Device device = failing_on_a_new_os();
+    std::erase_if(device.os.deployments, [](const Deployment& deployment) { return deployment.id == "os1.0"; });
+
+    device.reboots();
+
+    EXPECT_FALSE(device.ran_os_action());
+    ASSERT_NE(device.told(DecisionKind::os_rollback_failed), nullptr);
+    EXPECT_NE(device.told(DecisionKind::os_rollback_failed)->text.find("is gone"), std::string::npos);
+    EXPECT_EQ(device.m().code, "os_rollback_failed");
+}
+
 TEST(OsRollback, another_deployment_than_the_one_asked_for_ends_it) {
     Device device = failing_on_a_new_os();
     device.os.deployments.push_back({.id = "os3.0", .identity = "os3", .newness = 3});

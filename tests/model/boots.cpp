@@ -111,10 +111,10 @@ class Walk {
                               .corruptions = 0,
                               .scrubs = 1};
         bounds_.boot_trial = (node_.world.boots / 3) % 2 == 0 ? "" : "greenboot";
-        // The updater has a new OS once the last one was tried, and insists on that one meanwhile.
+        // The updater has a new OS once the last one was tried, and goes on insisting on that one.
         const std::string newest = "os" + std::to_string(newest_os_);
         if (booted_identity(node_.world.os) == newest || os_was_rejected(newest)) ++newest_os_;
-        bounds_.os_updates = {newest, "os" + std::to_string(newest_os_)};
+        bounds_.os_updates = {"os" + std::to_string(newest_os_ - 1), "os" + std::to_string(newest_os_)};
         flaky_ = chance(kFlaky);
         const std::vector<Move> all = moves(node_, bounds_);
         std::vector<double> weights;

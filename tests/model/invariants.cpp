@@ -491,6 +491,16 @@ std::string restart_changes(const Edge& edge) {
         if (model.phase == Phase::preflight) return {};  // begun anew: the candidate may have died with the daemon
     }
     before.os.confirmed = edge.after.state.os.confirmed;  // a confirmation in flight is begun again
+    // What could not be dropped or confirmed is tried again, as what stands now wants it.
+    if (!before.os.pending) before.os.verb = edge.after.state.os.verb;
+    if (before.os.pending && before.os.verb) {  // what was staged while a step was in flight is dropped first
+        const bool is_staged = !before.os.view.staged.empty();
+        OsStep& step = before.os.pending->step;
+        if (is_staged != (step == OsStep::dropping) && (is_staged || step == OsStep::dropping)) {
+            step = is_staged ? OsStep::dropping : OsStep::ordering;
+            before.os.verb = is_staged ? OsVerb::drop_staged : OsVerb::order_os;
+        }
+    }
     return canonical(before) == canonical(edge.after.state) ? "" : "what core holds is another";
 }
 
