@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <ctime>
 #include <fstream>
-#include <iterator>
+#include <optional>
 
 #include "supervisor/base/boot_watch.hpp"
 #include "supervisor/base/text.hpp"
@@ -25,6 +25,8 @@ using std::chrono::seconds;
 constexpr seconds kDefaultBound{300};  // a large model takes minutes to load
 constexpr seconds kLeastBound{10}, kMostBound{600};
 constexpr long kDefaultBoots = 3, kMostBoots = 9;  // GREENBOOT_MAX_BOOT_ATTEMPTS, greenboot.conf
+constexpr long kMostPatience =
+    3;  // times the bound: with kMostBound half an hour, which the unit and the script rely on
 constexpr seconds kPoll{2};
 constexpr seconds kSilence{5};
 constexpr Usec kAgain = std::chrono::milliseconds(200);
@@ -83,7 +85,7 @@ Boot read_boot(const std::string& root) {
     const auto counter = env.find("boot_counter");
     const long left = setting(counter == env.end() ? "" : "left=" + counter->second, "left", boots - 1, 0, boots);
     const Greenboot greenboot = greenboot_of(read_some(root + "/" + kGreenbootProgram, 4));
-    return {seconds(base) * std::clamp(boots - left, 1L, boots), !boot_trial(env, greenboot).empty()};
+    return {seconds(base) * std::clamp(boots - left, 1L, kMostPatience), !boot_trial(env, greenboot).empty()};
 }
 
 std::string line_of(const api::Gate::Reason& reason) {

@@ -44,6 +44,7 @@ class Runner {
     Runner& operator=(const Runner&) = delete;
 
     /// Reads the OS and the links, then lets core work out what is outstanding. `ready` comes once that is persisted.
+    /// `boot_complete`: the boot is known to be good already; else complete_boot() says so when it is.
     void start(bool boot_complete, std::vector<Manifest> manifests, std::vector<std::string> kept,
                std::function<void(Result<void>)> ready);
     /// The manifests of models.d as they stand now: new ones and changed ones are applied, vanished ones told.
