@@ -392,14 +392,5 @@ class OsRollback(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    for program in ("cmake", "ostree"):
-        if shutil.which(program) is None:
-            print(f"SKIPPED ostree.os_rollback_test: {program} is missing")
-            sys.exit(77)
-    try:
-        with machine.Machine() as probe:
-            probe.boot()
-    except machine.Missing as missing:
-        print(f"SKIPPED ostree.os_rollback_test: this needs {missing}")
-        sys.exit(77)
+    machine.skip_unless_possible("ostree.os_rollback_test", "cmake", "ostree")
     unittest.main(argv=sys.argv[:1], failfast=True)  # each begins where the one before ended

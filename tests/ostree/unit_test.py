@@ -153,10 +153,5 @@ class Unit(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    try:
-        with machine.Machine() as probe:
-            probe.boot()
-    except machine.Missing as missing:
-        print(f"SKIPPED ostree.unit_test: this needs {missing}")
-        sys.exit(77)
+    machine.skip_unless_possible("ostree.unit_test", "cmake", "ostree")
     unittest.main(argv=sys.argv[:1])

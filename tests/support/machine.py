@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -148,3 +149,17 @@ class Machine(contextlib.AbstractContextManager):
     def reboot(self):
         self.power_off()
         return self.boot()
+
+
+def skip_unless_possible(test, *programs):
+    """Ends the program with 77, and says so by the test's name, where such a machine cannot be made or a program is missing."""
+    for program in programs:
+        if shutil.which(program) is None:
+            print(f"SKIPPED {test}: {program} is missing")
+            sys.exit(77)
+    try:
+        with Machine() as probe:
+            probe.boot()
+    except Missing as missing:
+        print(f"SKIPPED {test}: this needs {missing}")
+        sys.exit(77)

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -259,13 +258,5 @@ class Service(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if shutil.which("cmake") is None:
-        print("SKIPPED systemd.service_test: cmake is missing")
-        sys.exit(77)
-    try:
-        with machine.Machine() as probe:
-            probe.boot()
-    except machine.Missing as missing:
-        print(f"SKIPPED systemd.service_test: this needs {missing}")
-        sys.exit(77)
+    machine.skip_unless_possible("systemd.service_test", "cmake")
     unittest.main(argv=sys.argv[:1])
