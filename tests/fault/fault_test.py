@@ -10,8 +10,10 @@ Exit 1: a promise was broken.
 """
 import argparse
 import collections
+import contextlib
 import multiprocessing
 import os
+import queue
 import random
 import signal
 import sys
@@ -89,6 +91,15 @@ class Crew:
                 except Exception:
                     worker.join(timeout=0.1)
 
+    def take(self, patience):
+        """The next report; a crew that has died reports nothing more."""
+        for _ in range(patience):
+            with contextlib.suppress(queue.Empty):
+                return self.results.get(timeout=1)
+            if not any(worker.is_alive() for worker in self.workers):
+                raise SystemExit("all workers have died")
+        raise SystemExit(f"no report within {patience} s")
+
     def do(self, tasks):
         """What the workers report, until all tasks have ended."""
         left = 0
@@ -96,7 +107,7 @@ class Crew:
             self.tasks.put(task)
             left += 1
         while left:
-            result = self.results.get(timeout=600)
+            result = self.take(600)
             self.memory.look()
             if result == ("end",):
                 left -= 1
@@ -119,7 +130,7 @@ class Table:
     def __init__(self, suite):
         self.suite = suite
         self.rows = {}
-        self.broken = 0
+        self.broken = []
         self.began = time.monotonic()
 
     def add(self, done):
@@ -128,10 +139,10 @@ class Table:
         states, broken, seconds = self.rows.get(done[:2], (0, 0, 0))
         self.rows[done[:2]] = (states + 1, broken + (done.wrong is not None), seconds + done.seconds)
         if done.wrong is not None:
-            self.broken += 1
             at = ",".join(map(str, done.at)) if isinstance(done.at, tuple) else done.at
             fault = "" if self.suite == "power" else f" --fault '{done.fault}'"
-            print(f"BROKEN: {self.suite} --operation '{done.operation}'{fault} --at '{at}': {done.wrong}", flush=True)
+            self.broken.append(f"BROKEN: {self.suite} --operation '{done.operation}'{fault} --at '{at}': {done.wrong}")
+            print(self.broken[-1], flush=True)
         return True
 
     def print(self, total):
@@ -139,7 +150,9 @@ class Table:
         for (name, fault), (states, broken, seconds) in sorted(self.rows.items()):
             print(f"{name:<26}{fault:<24}{states:>8}{broken:>12}{seconds:>9.1f}")
         states = sum(row[0] for row in self.rows.values())
-        print(f"{self.suite + ': total, of ' + str(total):<50}{states:>8}{self.broken:>12}{time.monotonic() - self.began:>9.1f}")
+        print(f"{self.suite + ': total, of ' + str(total):<50}{states:>8}{len(self.broken):>12}{time.monotonic() - self.began:>9.1f}")
+        for line in self.broken[-5:]:  # again, for who sees only the end
+            print(line)
 
 
 class Progress:
@@ -152,7 +165,7 @@ class Progress:
         if time.monotonic() >= self.next:
             self.next += 60
             states = sum(row[0] for row in table.rows.values())
-            print(f"{time.monotonic() - table.began:.0f} s: {states} states, {table.broken} violations", flush=True)
+            print(f"{time.monotonic() - table.began:.0f} s: {states} states, {len(table.broken)} violations", flush=True)
 
 
 def plan(crew, arguments, names, faults):
@@ -219,8 +232,8 @@ def main():
                 print_progress(table)
                 if arguments.first and (table.broken or failed):
                     break
-        except (KeyboardInterrupt, SystemExit):
-            print("\nSTOPPED: not all states were run")
+        except (KeyboardInterrupt, SystemExit) as stop:
+            print(f"\nSTOPPED: not all states were run: {stop!r}")
             failed = True
     table.print(total or sum(found.values()))
     return 1 if failed or table.broken or not table.rows else 0

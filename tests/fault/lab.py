@@ -53,7 +53,7 @@ def digest_of(tree):
 class Lab(Device):
     def __init__(self, **options):
         tempfile.tempdir = "/dev/shm" if os.path.isdir("/dev/shm") else None
-        super().__init__(items=10, **dict(dict(soak="20ms", period="100ms", ready_within="2s"), **options))
+        super().__init__(items=10, **dict(dict(soak="20ms", period="100ms"), **options))
         self.state = self.root / "var/lib/modelguard"
         self.starts = pathlib.Path(str(self.root) + ".starts")
         self.starts.mkdir()

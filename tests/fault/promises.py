@@ -120,7 +120,12 @@ def check_story(lab):
             demand(again or item["kind"] not in {"accepted", "undecided"}, f"{item['kind']} {item['label']} without a trial")
         if item["kind"] == "accepted":
             proven.add(item["label"])
-    demand(open_trial is None, f"the trial of {open_trial} has no end: {[(d['kind'], d['label']) for d in lab.decisions]}")
+    demand(open_trial is None, f"the trial of {open_trial} has no end: {tell(lab.decisions)}")
+
+
+def tell(decisions):
+    """What was decided and why, in a line."""
+    return "; ".join(f"{item['kind']} {item['label']} ({item.get('text', '')})" for item in decisions)
 
 
 def check_rest(lab, operation, acked, ends=None, clean=True):
@@ -132,7 +137,7 @@ def check_rest(lab, operation, acked, ends=None, clean=True):
     rejected = frozenset(item["label"] for item in items if item["rejected"])
     found = (*seen_end(model), rejected)
     current = found[1]
-    demand(found in rights, f"ends with {found}, right would be {sorted(map(str, rights))} ({len(acked)} requests answered)")
+    demand(found in rights, f"ends with {found}, right would be {sorted(map(str, rights))} ({len(acked)} requests answered): {tell(lab.decisions)}")
     check_known_good(lab, model)
     linked = check_disk(lab, operation, at_rest=True)
     demand(linked == current, f"current is {current}, the link names {linked}")

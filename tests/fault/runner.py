@@ -31,6 +31,7 @@ class Runner:
     def begin(self, operation, trace, look=lambda: None):
         """The start state, and the daemon under the tracer at the point where the operation begins; look() is called right there."""
         lab = self.lab
+        lab.write_manifest(ready_within=operation.ready_within)
         if operation.name not in self.prepared:
             operations.prepare(lab, operation)
             self.prepared.add(operation.name)

@@ -18,8 +18,8 @@ import tempfile
 import time
 import urllib.parse
 
-BUILD = pathlib.Path(os.environ.get("MODELGUARD_BIN", "build/dev"))
 HERE = pathlib.Path(__file__).resolve().parent
+BUILD = pathlib.Path(os.environ.get("MODELGUARD_BIN", HERE.parent.parent / "build/dev"))
 DAEMON = BUILD / "supervisor/daemon/modelguardd"
 CLI = BUILD / "supervisor/cli/modelguard"
 PATIENCE = 60.0
