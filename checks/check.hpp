@@ -11,6 +11,7 @@
 #include "checks/protocol/protocol.hpp"
 #include "supervisor/base/params.hpp"
 #include "supervisor/core/step.hpp"
+#include "supervisor/sys/command.hpp"
 #include "supervisor/sys/files.hpp"
 #include "supervisor/sys/http.hpp"
 #include "supervisor/sys/loop.hpp"
@@ -39,14 +40,8 @@ struct CheckContext {
     /// Grows each time that the daemon has a version served or its service restarted: what happened to the service
     /// before says nothing about what is judged now.
     std::uint64_t era{0};
-    sys::Path key_file;  ///< holds what the model server wants as a bearer token; empty: nothing
-    /// argv, user and timeout of the device's command `name`; not_found where the device lists none.
-    struct Command {
-        std::vector<std::string> argv;
-        std::string user;
-        Usec timeout;
-    };
-    std::function<Result<Command>(std::string_view name)> command;
+    sys::Path key_file;           ///< holds what the model server wants as a bearer token; empty: nothing
+    sys::RunCommand run_command;  ///< the device's commands; empty: it lists none
     /// Told of each probe that a protocol classified, for the metrics; may be empty.
     std::function<void(const ProbeTold&)> on_probe;
 };

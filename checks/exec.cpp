@@ -6,7 +6,6 @@
 #include "checks/check.hpp"
 #include "checks/run.hpp"
 #include "supervisor/base/text.hpp"
-#include "supervisor/sys/process.hpp"
 
 namespace modelguard::checks {
 
@@ -37,31 +36,23 @@ class ExecRun final : public Run {
     }
 
   private:
-    Result<CheckContext::Command> find_command() const {
-        if (!context_.command)
-            return fail(ErrorKind::not_found, fmt::format("{}: this device lists no commands", params_.run));
-        auto command = context_.command(params_.run);
-        if (command && command->argv.empty())
-            return fail(ErrorKind::invalid_config, params_.run + ": its argv is empty");
-        return command;
+    void begin() {
+        if (!context_.run_command)
+            return finish(inconclusive("unknown_command", params_.run + ": this device lists no commands"));
+        auto started = context_.run_command(params_.run,
+                                            {"MODELGUARD_MODEL=" + context_.target.server_model,
+                                             "MODELGUARD_VERSION_DIR=" + context_.version_dir.string()},
+                                            [this](const Result<sys::ProcessEnd>& end) {
+                                                if (end) return on_end(*end);
+                                                not_run(end.error());
+                                            });
+        if (!started) return not_run(started.error());
+        command_ = std::move(*started);
     }
 
-    void begin() {
-        auto command = find_command();
-        if (!command) {
-            const bool unknown = command.error().kind == ErrorKind::not_found;
-            return finish(inconclusive(unknown ? "unknown_command" : "not_run", command.error().what));
-        }
-        timeout_ = command->timeout;
-        sys::ProcessSpec spec;
-        spec.argv = std::move(command->argv);
-        spec.user = std::move(command->user);
-        spec.timeout = timeout_;
-        spec.environment = {"MODELGUARD_MODEL=" + context_.target.server_model,
-                            "MODELGUARD_VERSION_DIR=" + context_.version_dir.string()};
-        auto started = sys::spawn(context_.loop, std::move(spec), [this](const sys::ProcessEnd& end) { on_end(end); });
-        if (!started) return finish(inconclusive("not_run", fmt::format("{}: {}", params_.run, started.error().what)));
-        process_ = std::move(*started);
+    void not_run(const Error& error) {
+        if (error.kind == ErrorKind::not_found) return finish(inconclusive("unknown_command", error.what));
+        finish(inconclusive("not_run", fmt::format("{}: {}", params_.run, error.what)));
     }
 
     void on_end(const sys::ProcessEnd& end) {
@@ -70,7 +61,7 @@ class ExecRun final : public Run {
         const std::string reason = said.empty() ? std::string() : ": " + said;
         if (end.timed_out) {
             outcome = failed("timed_out",
-                             fmt::format("{} did not end within {}{}", params_.run, format_age(timeout_), reason));
+                             fmt::format("{} did not end within {}{}", params_.run, format_age(end.timeout), reason));
         } else if (end.signal != 0) {
             outcome = failed("signal", fmt::format("{} was killed by signal {}{}", params_.run, end.signal, reason));
         } else if (end.exit_status != params_.expect_status) {
@@ -89,8 +80,7 @@ class ExecRun final : public Run {
     }
 
     const ExecParams& params_;
-    Usec timeout_{0};
-    sys::Process process_;
+    std::unique_ptr<sys::CommandRun> command_;
 };
 
 class Exec final : public Check {

@@ -5,7 +5,6 @@
 
 #include <sys/stat.h>
 
-#include <array>
 #include <deque>
 #include <nlohmann/json.hpp>
 
@@ -56,18 +55,6 @@ core::OsView view_of(const nlohmann::json& object) {
     view.fell_back = object.at("fell_back").get<bool>();
     view.boot_trial = text_of(object, "boot_trial");
     return view;
-}
-
-/// The first of systemd's places that has the unit decides, as for systemd itself; a link to /dev/null is masked.
-bool has_unit(const sys::Path& root) {
-    constexpr std::array kPlaces{"etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system",
-                                 "usr/lib/systemd/system", "lib/systemd/system"};
-    for (const char* place : kPlaces) {
-        struct stat found{};
-        if (::stat((root / place / "modelguard-os@.service").c_str(), &found) == 0)
-            return S_ISREG(found.st_mode) && found.st_size > 0;
-    }
-    return false;
 }
 
 std::optional<ErrorKind> kind_of(std::string_view word) {
@@ -217,7 +204,8 @@ Result<core::OsView> parse_os_view(const std::string& text, std::string_view boo
 bool ostree_is_present(const sys::Path& root) {
     struct stat found{};
     return ::stat((root / "run/ostree-booted").c_str(), &found) == 0 &&
-           ::stat((root / "run/systemd/system").c_str(), &found) == 0 && has_unit(root);
+           ::stat((root / "run/systemd/system").c_str(), &found) == 0 &&
+           sys::has_unit_file(root, "modelguard-os@.service");
 }
 
 std::unique_ptr<OsBackend> make_ostree_backend(sys::Loop& loop, const sys::Path& run) {

@@ -11,6 +11,7 @@
 
 #include "supervisor/base/params.hpp"
 #include "supervisor/core/step.hpp"
+#include "supervisor/sys/command.hpp"
 #include "supervisor/sys/files.hpp"
 #include "supervisor/sys/http.hpp"
 #include "supervisor/sys/loop.hpp"
@@ -24,13 +25,8 @@ struct ServiceContext {
     std::string model;
     std::string server_model;
     std::string endpoint;
-    sys::Path model_dir;  ///< …/models/<model>: `current` and `versions/` are in it
-    struct Command {
-        std::vector<std::string> argv;
-        std::string user;
-        Usec timeout;
-    };
-    std::function<Result<Command>(std::string_view name)> command;  ///< the device's commands
+    sys::Path model_dir;          ///< …/models/<model>: `current` and `versions/` are in it
+    sys::RunCommand run_command;  ///< the device's commands
     std::string podman_socket{sys::kPodmanSocket};
     std::function<std::string(std::string_view reference)> refuse_image;  ///< why the device does not allow an image
     std::vector<std::string>

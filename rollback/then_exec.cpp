@@ -3,7 +3,6 @@
 #include "rollback/lists.hpp"
 #include "rollback/outcome.hpp"
 #include "supervisor/base/text.hpp"
-#include "supervisor/sys/process.hpp"
 
 namespace modelguard::rollback {
 
@@ -27,47 +26,31 @@ class ExecThen final : public Running {
   public:
     ExecThen(const ServiceContext& service, const ParamMap& params, ThenVerb verb, std::function<void(Outcome)> done)
         : name_(text_param(params, "run")), delivery_(service.loop, std::move(done)) {
-        auto command = service.command(name_);
-        if (!command) {
-            delivery_.deliver(failed_outcome(one_line(command.error().what)));
-            return;
-        }
-        sys::ProcessSpec spec;
-        spec.argv = std::move(command->argv);
-        spec.user = std::move(command->user);
-        spec.timeout = command->timeout;
-        spec.environment = service.environment;
-        spec.environment.push_back("MODELGUARD_VERB=" + std::string(to_word(verb)));
-        auto process = sys::spawn(service.loop, std::move(spec), [this](const sys::ProcessEnd& end) { ended(end); });
-        if (process)
-            process_ = std::move(*process);
+        std::vector<std::string> environment = service.environment;
+        environment.push_back("MODELGUARD_VERB=" + std::string(to_word(verb)));
+        auto started = service.run_command(name_, std::move(environment), [this](const Result<sys::ProcessEnd>& end) {
+            if (end) return ended(*end);
+            not_run(end.error());
+        });
+        if (started)
+            command_ = std::move(*started);
         else
-            delivery_.deliver(failed_outcome(one_line("command '" + name_ + "': " + process.error().what)));
+            not_run(started.error());
     }
 
   private:
-    void ended(const sys::ProcessEnd& end) {
-        if (end.ok()) {
-            delivery_.deliver(done_outcome());
-            return;
-        }
-        std::string why = "command '" + name_ + "': " + end.describe();
-        if (const std::string output = last_line(end.output); !output.empty()) why += ": " + output;
-        delivery_.deliver(failed_outcome(one_line(why)));
+    void not_run(const Error& error) {
+        delivery_.deliver(failed_outcome(one_line("command '" + name_ + "': " + error.what)));
     }
 
-    // Scripts say why they fail in what they print last.
-    static std::string last_line(std::string_view output) {
-        while (!output.empty() && static_cast<unsigned char>(output.back()) <= 0x20)
-            output.remove_suffix(1);
-        if (const auto newline = output.rfind('\n'); newline != std::string_view::npos)
-            output.remove_prefix(newline + 1);
-        return one_line(output, 200);
+    void ended(const sys::ProcessEnd& end) {
+        delivery_.deliver(end.ok() ? done_outcome()
+                                   : failed_outcome(one_line("command '" + name_ + "': " + end.why())));
     }
 
     std::string name_;
     Delivery delivery_;
-    sys::Process process_;
+    std::unique_ptr<sys::CommandRun> command_;
 };
 }  // namespace
 

@@ -296,7 +296,8 @@ void fields(A& a, T& v) {
 
 template <class A, Is<Gate::Reason> T>
 void fields(A& a, T& v) {
-    a.need("model", v.model);
+    a.extra("model", v.model);
+    a.extra("script", v.script);
     a.need("verdict", v.verdict);
     a.may("warning", v.warning);
     a.may("text", v.text);

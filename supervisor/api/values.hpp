@@ -146,7 +146,8 @@ struct Kinds {
 /// The boot gate's answer, the same for the whole boot once it is not "pending".
 struct Gate {
     struct Reason {
-        std::string model;
+        std::string model;    ///< empty: of a script
+        std::string script;   ///< "required.d/10_disk.sh"; empty: of a model
         std::string verdict;  ///< "pass", "fail", "pending"
         bool warning{false};  ///< something is wrong, and another OS would not help
         std::string text;     ///< empty: nothing is wrong
@@ -156,7 +157,7 @@ struct Gate {
     std::string greenboot;   ///< "none", "greenboot", "greenboot-rs": what is installed here
     std::string boot_trial;  ///< who watches this boot and rolls the OS back; empty: nobody
     bool boot_complete{false};
-    std::vector<Reason> reasons;  ///< one of each required model
+    std::vector<Reason> reasons;  ///< one of each required model, then of each drop-in script
 };
 
 std::string to_json(const Status&);

@@ -88,9 +88,14 @@ Boot read_boot(const std::string& root) {
     return {seconds(base) * std::clamp(boots - left, 1L, kMostPatience), !boot_trial(env, greenboot).empty()};
 }
 
+const std::string& name_of(const api::Gate::Reason& reason) {
+    return reason.script.empty() ? reason.model : reason.script;
+}
+
 std::string line_of(const api::Gate::Reason& reason) {
     const std::string outcome = reason.verdict == "pass" && reason.warning ? "passes, but" : reason.verdict;
-    return "  " + reason.model + ": " + outcome + (reason.text.empty() ? "" : " " + printable(reason.text)) + "\n";
+    return "  " + printable(name_of(reason)) + ": " + outcome +
+           (reason.text.empty() ? "" : " " + printable(reason.text)) + "\n";
 }
 
 std::string screen_of(const api::Gate& gate, const std::string& headline) {
@@ -100,22 +105,41 @@ std::string screen_of(const api::Gate& gate, const std::string& headline) {
     return text;
 }
 
+/// What was looked at: "2 required models and 3 scripts".
+std::string subjects_of(const api::Gate& gate) {
+    const auto scripts = std::ranges::count_if(gate.reasons, [](const auto& reason) { return !reason.script.empty(); });
+    const auto models = std::ssize(gate.reasons) - scripts;
+    std::string text;
+    if (models > 0) text = std::to_string(models) + (models == 1 ? " required model" : " required models");
+    if (scripts > 0)
+        text += (text.empty() ? "" : " and ") + std::to_string(scripts) + (scripts == 1 ? " script" : " scripts");
+    return text;
+}
+
 std::string headline_of(const api::Gate& gate) {
-    if (gate.verdict == "fail") return "fail: the OS is to blame";
-    const bool warns = std::ranges::any_of(gate.reasons, &api::Gate::Reason::warning);
+    const auto any_model = [&](auto is_so) {
+        return std::ranges::any_of(gate.reasons,
+                                   [&](const auto& reason) { return reason.script.empty() && is_so(reason); });
+    };
+    if (gate.verdict == "fail")
+        return any_model([](const auto& reason) { return reason.verdict == "fail"; })
+                   ? "fail: the OS is to blame"
+                   : "fail: a required script says so";
     if (gate.reasons.empty()) return "pass: no model is required";
-    return warns ? "pass, with a warning: another OS would not help" : "pass: all required models are well";
+    if (any_model([](const auto& reason) { return reason.warning; }))
+        return "pass, with a warning: another OS would not help";
+    if (std::ranges::any_of(gate.reasons, &api::Gate::Reason::warning)) return "pass, with a warning: a script failed";
+    return "pass: " + subjects_of(gate) + ", well";
 }
 
 /// One line for those who log in.
 std::string motd_of(const api::Gate& gate) {
     const auto bad = std::ranges::find_if(gate.reasons, [](const auto& reason) { return !reason.text.empty(); });
     if (gate.reasons.empty()) return "modelguard: no model is required here\n";
-    if (bad == gate.reasons.end())
-        return "modelguard: " + std::to_string(gate.reasons.size()) +
-               (gate.reasons.size() == 1 ? " required model, well at boot\n" : " required models, all well at boot\n");
+    if (bad == gate.reasons.end()) return "modelguard: " + subjects_of(gate) + ", well at boot\n";
     constexpr std::size_t kMostText = 120;
-    return "modelguard: " + bad->model + ": " + plain_line(bad->text, kMostText) + " (see modelguard status)\n";
+    return "modelguard: " + printable(name_of(*bad)) + ": " + plain_line(bad->text, kMostText) + " (see modelguard " +
+           (bad->script.empty() ? "status" : "gate") + ")\n";
 }
 
 /// Readers see the old line or the new one. A line that cannot be written is told, and changes no verdict.

@@ -35,6 +35,14 @@ std::string in_phase(const ModelState& model) {
     return std::string(to_word(model.phase)) + (model.why.empty() ? "" : ": " + model.why);
 }
 
+/// But where a failing gate would reboot a device that nobody would roll back.
+void fail(GateReason& reason, const OsView& os, const GateFacts& facts) {
+    if (os.boot_trial.empty() && facts.red_boot_reboots)
+        reason.text += "; the gate passes, since it would reboot this device at once";
+    else
+        reason.verdict = GateVerdict::fail;
+}
+
 GateReason reason_of(const std::string& name, const ModelState& model, const OsView& os, const GateFacts& facts) {
     GateReason reason{.model = name};
     const bool rests_with_something = is_at_rest(model.phase) && !model.current.empty();
@@ -48,11 +56,21 @@ GateReason reason_of(const std::string& name, const ModelState& model, const OsV
     reason.is_warning = true;
     reason.text = in_phase(model);
     if (!blames_os(model)) return reason;
-    if (os.boot_trial.empty() && facts.red_boot_reboots) {
-        reason.text += "; the gate passes, since it would reboot this device at once";
+    fail(reason, os, facts);
+    return reason;
+}
+
+GateReason reason_of(const GateScript& script, const OsView& os, const GateFacts& facts) {
+    GateReason reason{.script = (script.is_required ? "required.d/" : "wanted.d/") + script.name};
+    if (!script.has_ended) {
+        reason.text = "has not ended yet";
         return reason;
     }
-    reason.verdict = GateVerdict::fail;
+    reason.verdict = GateVerdict::pass;
+    if (script.passed) return reason;
+    reason.is_warning = true;
+    reason.text = script.text;
+    if (script.is_required) fail(reason, os, facts);
     return reason;
 }
 
@@ -63,6 +81,8 @@ Gate decide_gate(const State& state, const GateFacts& facts) {
     for (const auto& [name, model] : state.models)
         if (model.managed && model.manifest.required)
             gate.reasons.push_back(reason_of(name, model, state.os.view, facts));
+    for (const GateScript& script : facts.scripts)
+        gate.reasons.push_back(reason_of(script, state.os.view, facts));
     const auto any = [&](GateVerdict verdict) {
         return std::ranges::find(gate.reasons, verdict, &GateReason::verdict) != gate.reasons.end();
     };

@@ -21,21 +21,30 @@ std::string_view name_of(Greenboot greenboot) {
 }
 }  // namespace
 
-BootGate::BootGate(sys::Path file, Greenboot greenboot) : file_(std::move(file)), greenboot_(greenboot) {
+BootGate::BootGate(sys::Path file, Greenboot greenboot, std::vector<core::GateScript> scripts)
+    : file_(std::move(file)), greenboot_(greenboot), scripts_(std::move(scripts)) {
     const auto text = sys::read_file(file_, kMostBytes);
     if (!text) return;
     if (auto kept = api::gate_from_json(*text)) decided_ = std::move(*kept);
 }
 
+bool BootGate::is_decided(const core::State& state) const { return decided_ && decided_->boot_id == state.os.boot_id; }
+
+void BootGate::run_scripts(const Runner& runner, const sys::RunCommand& run,
+                           std::function<void(const core::GateScript&)> ended) {
+    if (!is_decided(runner.state())) scripts_.start(run, std::move(ended));
+}
+
 api::Gate BootGate::answer(const Runner& runner) {
     const core::State& state = runner.state();
-    if (decided_ && decided_->boot_id == state.os.boot_id) {
+    if (is_decided(state)) {
         decided_->boot_complete = state.os.boot_complete;
         return *decided_;
     }
     const core::Gate now =
         core::decide_gate(state, {.red_boot_reboots = greenboot_ == Greenboot::rs,
-                                  .is_judged = [&](const auto& model) { return runner.latest(model) != nullptr; }});
+                                  .is_judged = [&](const auto& model) { return runner.latest(model) != nullptr; },
+                                  .scripts = scripts_.scripts()});
     api::Gate gate{.boot_id = state.os.boot_id,
                    .verdict = std::string(core::to_word(now.verdict)),
                    .greenboot = std::string(name_of(greenboot_)),
@@ -44,7 +53,7 @@ api::Gate BootGate::answer(const Runner& runner) {
                    .reasons = {}};
     for (const core::GateReason& reason : now.reasons)
         gate.reasons.push_back(
-            {reason.model, std::string(core::to_word(reason.verdict)), reason.is_warning, reason.text});
+            {reason.model, reason.script, std::string(core::to_word(reason.verdict)), reason.is_warning, reason.text});
     if (now.verdict == core::GateVerdict::pending || runner.storage_failed()) return gate;
     decided_ = gate;
     // Where it cannot be written a restarted daemon decides anew.

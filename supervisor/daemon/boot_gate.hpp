@@ -6,6 +6,7 @@
 
 #include "supervisor/api/values.hpp"
 #include "supervisor/base/boot_watch.hpp"
+#include "supervisor/daemon/gate_scripts.hpp"
 #include "supervisor/daemon/runner.hpp"
 
 namespace modelguard::daemon {
@@ -14,7 +15,12 @@ class BootGate {
   public:
     /// `file`: where the answer is kept, below /run. One of another boot, or one that cannot be read, counts for
     /// nothing. `greenboot` is what is installed on this host.
-    BootGate(sys::Path file, Greenboot greenboot);
+    BootGate(sys::Path file, Greenboot greenboot, std::vector<core::GateScript> scripts);
+
+    /// Runs the scripts, unless the answer of this boot stands already. `ended` is called for each, from the loop; this
+    /// object must stay where it is.
+    void run_scripts(const Runner& runner, const sys::RunCommand& run,
+                     std::function<void(const core::GateScript&)> ended);
 
     /// The answer that stands, or the one of now.
     api::Gate answer(const Runner& runner);
@@ -22,6 +28,9 @@ class BootGate {
   private:
     sys::Path file_;
     Greenboot greenboot_;
+    GateScripts scripts_;
+    bool is_decided(const core::State& state) const;
+
     std::optional<api::Gate> decided_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "supervisor/daemon/announce.hpp"
 #include "supervisor/daemon/boot_gate.hpp"
+#include "supervisor/daemon/commands.hpp"
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/garbage.hpp"
 #include "supervisor/daemon/metrics_file.hpp"
@@ -101,7 +102,9 @@ class Daemon {
     std::unique_ptr<store::VersionStore> versions_;
     std::unique_ptr<store::Ledger> ledger_;
     std::unique_ptr<rollback::OsBackend> os_;
+    std::unique_ptr<Commands> commands_;
     std::unique_ptr<Runner> runner_;
+    std::unique_ptr<BootGate> gate_;
     std::unique_ptr<Service> service_;
     std::unique_ptr<Scrub> scrub_;
     std::unique_ptr<MetricsFile> metrics_file_;
@@ -188,13 +191,15 @@ Result<void> Daemon::start(const DaemonOptions& options) {
     for (const std::string& text : loaded.notes)
         note(text);
 
+    commands_ = std::make_unique<Commands>(*loop_, places_, device_);
     runner_ = std::make_unique<Runner>(RunnerParts{*loop_, *http_, *ledger_, *versions_, *os_, device_, core::Policy{},
-                                                   [this] { return give_up_reserve(); }},
+                                                   commands_->runner(), [this] { return give_up_reserve(); }},
                                        std::move(loaded));
     lasting_notes_ = facts_.notes.size();
-    service_ = std::make_unique<Service>(
-        *loop_, *runner_, *versions_, facts_,
-        BootGate(places_.runtime / "gate.json", installed_greenboot(options.root.empty() ? "/" : options.root)));
+    gate_ = std::make_unique<BootGate>(places_.runtime / "gate.json",
+                                       installed_greenboot(options.root.empty() ? "/" : options.root),
+                                       find_scripts(places_.config));
+    service_ = std::make_unique<Service>(*loop_, *runner_, *versions_, facts_, *gate_);
     service_->on_audit = [](const std::string& what) { spdlog::info("request: {}", what); };
     scrub_ = std::make_unique<Scrub>(*loop_, *runner_, *versions_, device_.scrub_period,
                                      [this] { return service_->is_importing(); });
@@ -296,6 +301,12 @@ void Daemon::open_sockets(Instant give_up) {
     tell_service_manager();
     tidy_soon();  // what a predecessor did not come to
     scrub_->start();
+    gate_->run_scripts(*runner_, commands_->runner(), [this](const core::GateScript& script) {
+        if (!script.passed)
+            note(std::string("the boot gate's script ") + (script.is_required ? "required.d/" : "wanted.d/") +
+                 script.name + ": " + script.text);
+        service_->wake();
+    });
     write_metrics();
     write_backup();
     spdlog::info("ready: {}", (places_.runtime / "api.sock").string());

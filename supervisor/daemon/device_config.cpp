@@ -48,6 +48,15 @@ constexpr ParamSpec kOsKeys[] = {
      .type = ParamType::text,
      .help = "When an OS rollback may reboot this device, in local time, as in \"02:00-04:30\"; absent: at once."},
 };
+constexpr ParamSpec kGateKeys[] = {
+    {.name = "script_timeout",
+     .type = ParamType::duration,
+     .unit = "seconds",
+     .default_text = "1m",
+     .help = "After it a drop-in script of the boot gate is killed, its whole process tree with it.",
+     .minimum = 0.1,
+     .maximum = 1'800},
+};
 constexpr ParamSpec kPodmanKeys[] = {
     {.name = "socket",
      .type = ParamType::text,
@@ -67,6 +76,7 @@ constexpr ParamSpec kTopKeys[] = {
      .help = "Images, without their tags, that versions may be served from besides their model's own."},
     {.name = "podman", .type = ParamType::object, .help = "Where podman is asked.", .fields = kPodmanKeys},
     {.name = "os", .type = ParamType::object, .help = "What an OS rollback may do.", .fields = kOsKeys},
+    {.name = "gate", .type = ParamType::object, .help = "The boot gate's drop-in scripts.", .fields = kGateKeys},
     {.name = "limits", .type = ParamType::object, .help = "Limits of this device.", .fields = kLimitKeys},
     {.name = "store", .type = ParamType::object, .help = "How versions are kept.", .fields = kStoreKeys},
     {.name = "metrics", .type = ParamType::object, .help = "Metrics besides the API's.", .fields = kMetricsKeys},
@@ -105,7 +115,7 @@ void read_command(const YamlEntry& entry, DeviceConfig& device, FindingSink& sin
     if (map == nullptr) return;
     const ParamMap params = params_from_yaml(*map, kCommandKeys, {}, key, sink);
     if (!has_param(params, "argv") || !has_param(params, "timeout")) return;
-    DeviceConfig::Command command{
+    sys::Command command{
         .argv = text_list_param(params, "argv"), .user = {}, .timeout = duration_param(params, "timeout")};
     const int line = params.find("argv")->second.line;
     if (command.argv.empty() || command.argv.front().empty()) {
@@ -215,6 +225,8 @@ std::optional<DeviceConfig> parse_device_config(std::string_view text, const std
     if (has_param(params, "podman")) device.podman_socket = text_param(object_param(params, "podman"), "socket");
     if (has_param(params, "images")) device.images = text_list_param(params, "images");
     if (has_param(params, "os")) read_os(object_param(params, "os"), device, sink);
+    if (has_param(params, "gate"))
+        device.script_timeout = duration_param(object_param(params, "gate"), "script_timeout");
     if (has_param(params, "limits")) read_limits(object_param(params, "limits"), device, sink);
     if (has_param(params, "store")) read_store(object_param(params, "store"), device, sink);
     if (has_param(params, "metrics")) read_metrics(object_param(params, "metrics"), device, sink);

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "supervisor/daemon/canary_tool.hpp"
+#include "supervisor/daemon/commands.hpp"
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/daemon.hpp"
 #include "supervisor/daemon/man_page.hpp"
@@ -138,6 +139,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "--child-hash") return store::run_hash_child(argc, argv);
     if (argc > 1 && std::string_view(argv[1]) == "--child-remove") return store::run_remove_child(argc, argv);
     try {
+        if (argc == 3 && std::string_view(argv[1]) == "--run-command") return daemon::run_command_unit(argv[2]);
         if (argc > 1 && std::string_view(argv[1]) == "--canary-tool") return daemon::run_canary_tool(argc, argv);
         return run(argc, argv);
     } catch (const std::exception& error) {

@@ -56,12 +56,7 @@ struct Manifest {
 
 /// The device's own file: commands and what delivered manifests may name (DESIGN.md section 8).
 struct DeviceConfig {
-    struct Command {
-        std::vector<std::string> argv;
-        std::string user;
-        Usec timeout{std::chrono::seconds(30)};
-    };
-    std::map<std::string, Command, std::less<>> commands;
+    std::map<std::string, sys::Command, std::less<>> commands;
     std::map<std::string, std::string, std::less<>> keys;  ///< name to file
     std::vector<std::string> units;
     std::vector<std::string> addresses;  ///< "127.0.0.1:8080" patterns beyond loopback
@@ -69,9 +64,10 @@ struct DeviceConfig {
     std::vector<std::string> images;  ///< repositories, "registry.example/digits"
     std::string podman_socket{sys::kPodmanSocket};
     std::uint64_t max_bundle_bytes{64ull << 30};
-    std::string metrics_textfile;               ///< where the metrics are written besides; empty: nowhere
-    std::optional<RebootWindow> reboot_window;  ///< when an OS rollback may reboot; nullopt: at once
-    Usec scrub_period{std::chrono::days(7)};    ///< each known-good version is read again about once in it; 0: never
+    std::string metrics_textfile;                  ///< where the metrics are written besides; empty: nowhere
+    std::optional<RebootWindow> reboot_window;     ///< when an OS rollback may reboot; nullopt: at once
+    Usec script_timeout{std::chrono::minutes(1)};  ///< of each drop-in script of the boot gate
+    Usec scrub_period{std::chrono::days(7)};       ///< each known-good version is read again about once in it; 0: never
 };
 
 /// nullopt exactly where `findings` holds an error. Never throws; at most 1 MiB of text; never more than 50 findings.

@@ -27,6 +27,7 @@ struct RunnerParts {
     rollback::OsBackend& os;
     DeviceConfig device;
     core::Policy policy;
+    sys::RunCommand run_command;       ///< the device's commands
     std::function<bool()> free_space;  ///< gives up what is set aside for a full disk; true if there was any
 };
 

@@ -132,12 +132,7 @@ std::optional<JudgingSpec> Runner::judging_spec(const std::string& model, const 
     context.key_file = manifest->key_file;
     context.podman_socket = parts_.device.podman_socket;
     context.era = eras_[model];
-    context.command = [this](std::string_view name) -> Result<checks::CheckContext::Command> {
-        const auto found = parts_.device.commands.find(name);
-        if (found == parts_.device.commands.end())
-            return fail(ErrorKind::not_found, "the device lists no command '" + std::string(name) + "'");
-        return checks::CheckContext::Command{found->second.argv, found->second.user, found->second.timeout};
-    };
+    context.run_command = parts_.run_command;
     return JudgingSpec{.manifest = std::move(manifest),
                        .context = std::move(context),
                        .on_probe = [this, model, version_id](const std::string& check, const checks::ProbeTold& probe) {
@@ -248,12 +243,7 @@ rollback::ServiceContext Runner::service_context(const std::string& model, const
     context.refuse_image = [this, model](std::string_view reference) {
         return refuse_image(reference, model, parts_.device);
     };
-    context.command = [this](std::string_view name) -> Result<rollback::ServiceContext::Command> {
-        const auto found = parts_.device.commands.find(name);
-        if (found == parts_.device.commands.end())
-            return fail(ErrorKind::not_found, "the device lists no command '" + std::string(name) + "'");
-        return rollback::ServiceContext::Command{found->second.argv, found->second.user, found->second.timeout};
-    };
+    context.run_command = parts_.run_command;
     context.environment = {
         "MODELGUARD_MODEL=" + model, "MODELGUARD_VERSION=" + version_id.text,
         "MODELGUARD_VERSION_DIR=" + parts_.versions.places().version_dir(model, version_id).string()};

@@ -87,8 +87,8 @@ const Service::Route* Service::find_route(const HttpServerRequest& request) {
     return found == std::end(kRoutes) ? nullptr : found;
 }
 
-Service::Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device, BootGate gate)
-    : loop_(loop), runner_(runner), versions_(versions), device_(device), gate_(std::move(gate)) {}
+Service::Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device, BootGate& gate)
+    : loop_(loop), runner_(runner), versions_(versions), device_(device), gate_(gate) {}
 
 Service::~Service() = default;
 

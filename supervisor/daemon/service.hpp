@@ -13,7 +13,7 @@ namespace modelguard::daemon {
 
 class Service {
   public:
-    Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device, BootGate gate);
+    Service(sys::Loop& loop, Runner& runner, store::VersionStore& versions, DeviceFacts& device, BootGate& gate);
     ~Service();
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;
@@ -78,7 +78,7 @@ class Service {
     Runner& runner_;
     store::VersionStore& versions_;
     DeviceFacts& device_;
-    BootGate gate_;
+    BootGate& gate_;
     std::list<Waiting> waiting_;
     int uploads_{0};
 };

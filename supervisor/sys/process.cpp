@@ -13,6 +13,7 @@
 #include <csignal>
 #include <tuple>
 
+#include "supervisor/base/text.hpp"
 #include "supervisor/sys/child.hpp"
 
 namespace modelguard::sys {
@@ -34,6 +35,16 @@ std::string ProcessEnd::describe() const {
     if (timed_out) return "no end within " + format_duration(timeout);
     if (signal != 0) return "killed by signal " + std::to_string(signal);
     return "exit status " + std::to_string(exit_status);
+}
+
+std::string ProcessEnd::why() const {
+    constexpr std::size_t kMostBytes = 200;
+    std::string_view said = output;
+    while (!said.empty() && static_cast<unsigned char>(said.back()) <= ' ')
+        said.remove_suffix(1);
+    if (const auto newline = said.rfind('\n'); newline != std::string_view::npos) said.remove_prefix(newline + 1);
+    const std::string line = one_line(said, kMostBytes);
+    return describe() + (line.empty() ? "" : ": " + line);
 }
 
 // The child stays a zombie until finish() or the destructor reaps it: as long as it is one, its pid and its process

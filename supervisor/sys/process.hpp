@@ -35,6 +35,8 @@ struct ProcessEnd {
     bool ok() const { return exit_status == 0 && !timed_out; }
     /// "exit status 3", "killed by signal 9", "no end within 60s".
     std::string describe() const;
+    /// The same with the last line of its output, one plain line: scripts say why they fail in what they print last.
+    std::string why() const;
 };
 
 /// A running child. Dropping it kills the whole group and reaps it; the callback is then never called.

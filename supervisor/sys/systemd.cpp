@@ -1,7 +1,9 @@
 #include "supervisor/sys/systemd.hpp"
 
+#include <sys/stat.h>
 #include <systemd/sd-bus.h>
 
+#include <array>
 #include <cstdlib>
 #include <string_view>
 
@@ -255,6 +257,17 @@ void Systemd::read_unit(const std::string& unit, Usec timeout, std::function<voi
         impl->give_up({ErrorKind::timed_out, "no answer of systemd within " + format_duration(timeout), 0});
     });
     if (const int r = impl_->call_unit(unit); r < 0) impl_->give_up(r, "ask systemd");
+}
+
+// Source: systemd.unit(5), "System Unit Search Path"; a masked unit is an empty file or a link to /dev/null.
+bool has_unit_file(const Path& root, const char* name) {
+    constexpr std::array kPlaces{"etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system",
+                                 "usr/lib/systemd/system", "lib/systemd/system"};
+    for (const char* place : kPlaces) {
+        struct stat found{};
+        if (::stat((root / place / name).c_str(), &found) == 0) return S_ISREG(found.st_mode) && found.st_size > 0;
+    }
+    return false;
 }
 
 }  // namespace modelguard::sys

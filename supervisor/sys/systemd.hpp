@@ -9,6 +9,7 @@
 #include <string>
 
 #include "supervisor/base/result.hpp"
+#include "supervisor/sys/files.hpp"
 #include "supervisor/sys/loop.hpp"
 
 namespace modelguard::sys {
@@ -51,5 +52,8 @@ class Systemd {
     explicit Systemd(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
+
+/// Is a unit file of this name installed below `root`, and not masked?
+bool has_unit_file(const Path& root, const char* name);
 
 }  // namespace modelguard::sys

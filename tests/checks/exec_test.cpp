@@ -7,13 +7,17 @@ using core::VerdictKind;
 
 class Exec : public CheckTest {
   protected:
-    /// The device lists one command, `probe`, a script.
-    CheckOutcome run_script(const std::string& script, ParamMap more = {}, Usec timeout = std::chrono::seconds(20)) {
-        context_->command = [=](std::string_view name) -> Result<CheckContext::Command> {
+    /// The device lists one command, `probe`.
+    void device_has(const sys::Command& probe) {
+        context_->run_command = [this, probe](std::string_view name, std::vector<std::string> environment,
+                                              sys::CommandDone done) -> Result<std::unique_ptr<sys::CommandRun>> {
             if (name != "probe")
                 return fail(ErrorKind::not_found, std::string(name) + ": no such command on this device");
-            return CheckContext::Command{.argv = {"/bin/sh", "-c", script}, .user = "", .timeout = timeout};
+            return sys::run_as_child(*loop_, probe, std::move(environment), std::move(done));
         };
+    }
+    CheckOutcome run_script(const std::string& script, ParamMap more = {}, Usec timeout = std::chrono::seconds(20)) {
+        device_has({.argv = {"/bin/sh", "-c", script}, .user = "", .timeout = timeout});
         more.emplace("run", text("probe"));
         return run("exec", std::move(more));
     }
@@ -77,14 +81,12 @@ TEST_F(Exec, a_command_that_the_device_does_not_list_is_inconclusive) {
     EXPECT_EQ(outcome.code, "unknown_command");
     EXPECT_EQ(outcome.text, "other: no such command on this device");
 
-    context_->command = nullptr;
+    context_->run_command = nullptr;
     EXPECT_EQ(run("exec", {{"run", text("probe")}}).code, "unknown_command");
 }
 
 TEST_F(Exec, a_command_that_cannot_be_started_is_inconclusive) {
-    context_->command = [](std::string_view) -> Result<CheckContext::Command> {
-        return CheckContext::Command{.argv = {"/nonexistent/probe"}, .user = "", .timeout = std::chrono::seconds(5)};
-    };
+    device_has({.argv = {"/nonexistent/probe"}, .user = "", .timeout = std::chrono::seconds(5)});
     const CheckOutcome outcome = run("exec", {{"run", text("probe")}});
     EXPECT_EQ(outcome.verdict, VerdictKind::inconclusive);
     EXPECT_EQ(outcome.code, "not_run");

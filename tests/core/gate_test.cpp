@@ -13,6 +13,10 @@ Gate gate_of(const Device& device, bool is_judged = true, bool red_boot_reboots 
                                       .is_judged = [is_judged](const std::string&) { return is_judged; }});
 }
 
+GateScript script(const char* name, bool is_required, bool passed, const char* text = "") {
+    return {.name = name, .is_required = is_required, .has_ended = true, .passed = passed, .text = text};
+}
+
 Device booted_with(const std::string& version) {
     Device device;
     device.install(version).reboots();
@@ -105,6 +109,25 @@ TEST(Gate, one_model_that_fails_outweighs_one_that_is_not_known_yet) {
     EXPECT_EQ(gate_of(device).verdict, GateVerdict::fail);
 }
 
+TEST(Gate, waits_for_its_scripts_and_a_wanted_one_is_a_warning) {
+    Device device = booted_with("A");
+    device.passes();
+    GateFacts facts{.red_boot_reboots = false,
+                    .is_judged = [](const std::string&) { return true; },
+                    .scripts = {script("a", true, true), script("b", false, false, "exit status 1")}};
+    facts.scripts.front().has_ended = false;
+    EXPECT_EQ(decide_gate(device.state, facts).verdict, GateVerdict::pending);
+
+    facts.scripts.front().has_ended = true;
+
+    const Gate gate = decide_gate(device.state, facts);
+    EXPECT_EQ(gate.verdict, GateVerdict::pass);
+    EXPECT_EQ(gate.reasons[1], (GateReason{.script = "required.d/a", .verdict = GateVerdict::pass}));
+    EXPECT_EQ(gate.reasons[2],
+              (GateReason{
+                  .script = "wanted.d/b", .verdict = GateVerdict::pass, .is_warning = true, .text = "exit status 1"}));
+}
+
 struct OwnerRow {
     const char* name;
     const char* boot_trial;
@@ -128,6 +151,25 @@ TEST_P(Owner, of_an_os_rollback_is_one_alone) {
     EXPECT_EQ(gate.verdict, row.verdict);
     EXPECT_TRUE(gate.reasons.front().is_warning);
     EXPECT_EQ(device.state.os.pending.has_value(), row.core_acts);
+}
+
+/// A required script that fails speaks against the boot where a model with a bad OS does; nobody is asked to go back.
+TEST_P(Owner, of_what_a_required_script_says_is_who_watches_the_boot) {
+    const OwnerRow& row = GetParam();
+    Device device = booted_with("A");
+    device.passes();
+    device.state.os.view.boot_trial = row.boot_trial;
+
+    const Gate gate = decide_gate(device.state, {.red_boot_reboots = row.red_boot_reboots,
+                                                 .is_judged = [](const std::string&) { return true; },
+                                                 .scripts = {script("10_disk", true, false, "exit status 3")}});
+
+    EXPECT_EQ(gate.verdict, row.verdict);
+    ASSERT_EQ(gate.reasons.size(), 2u);
+    EXPECT_EQ(gate.reasons.back().script, "required.d/10_disk");
+    EXPECT_TRUE(gate.reasons.back().is_warning);
+    EXPECT_TRUE(gate.reasons.back().text.starts_with("exit status 3"));
+    EXPECT_FALSE(device.state.os.pending.has_value());
 }
 
 INSTANTIATE_TEST_SUITE_P(design_section_10, Owner,

@@ -34,6 +34,7 @@ struct World {
     std::unique_ptr<rollback::OsBackend> os;
     std::unique_ptr<daemon::Runner> runner;
     daemon::DeviceFacts facts;
+    std::unique_ptr<daemon::BootGate> gate;
     std::unique_ptr<daemon::Service> service;
     std::unique_ptr<daemon::HttpServer> reading, changing;
 
@@ -49,10 +50,11 @@ struct World {
         versions = std::move(*store::VersionStore::open(*loop, places, {}, "/bin/false"));
         os = std::move(*rollback::find_os_backend("none")->make(*loop));
         runner = std::make_unique<daemon::Runner>(
-            daemon::RunnerParts{*loop, *http, *ledger, *versions, *os, {}, core::Policy{}, [] { return false; }},
+            daemon::RunnerParts{*loop, *http, *ledger, *versions, *os, {}, core::Policy{}, {}, [] { return false; }},
             std::move(loaded));
-        service = std::make_unique<daemon::Service>(*loop, *runner, *versions, facts,
-                                                    daemon::BootGate(places.runtime / "gate.json", Greenboot::none));
+        gate = std::make_unique<daemon::BootGate>(places.runtime / "gate.json", Greenboot::none,
+                                                  std::vector<core::GateScript>());
+        service = std::make_unique<daemon::Service>(*loop, *runner, *versions, facts, *gate);
         runner->on_commit = [this](bool) { service->wake(); };
         std::vector<daemon::Finding> findings;
         auto manifest = daemon::parse_manifest(kManifest, "digits.yaml", {}, findings);

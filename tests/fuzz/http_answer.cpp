@@ -150,7 +150,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                                    .server_model = "digits",
                                                    .endpoint = world.endpoint,
                                                    .model_dir = fuzz::scratch(),
-                                                   .command = {},
+                                                   .run_command = {},
                                                    .environment = {},
                                                    .timeout = kTimeout};
             std::optional<rollback::Outcome> outcome;

@@ -44,7 +44,7 @@ class Gate(unittest.TestCase):
         self.device.start("b007b007-0000-4000-8000-000000000001")
         answer = self.answer()
         self.assertEqual((answer["verdict"], answer["reasons"]), ("pass", [{"model": "digits", "verdict": "pass", "warning": False, "text": ""}]))
-        self.assertEqual(self.gate(check=0).stdout, "pass: all required models are well\n  digits: pass\n")
+        self.assertEqual(self.gate(check=0).stdout, "pass: 1 required model, well\n  digits: pass\n")
 
         self.device.control(mode="broken500", sticks_to=None)
         self.device.wait_for(lambda model: model["phase"] != "steady", "not steady")
@@ -90,6 +90,64 @@ class Gate(unittest.TestCase):
         self.device.start()
         for _ in range(2):
             self.assertTrue(json.loads(self.gate("--boot-complete", "--json", check=0).stdout)["boot_complete"])
+
+    def script(self, name, text, mode=0o755):
+        file = self.device.root / "etc/modelguard/checks" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+        return file
+
+    def test_its_drop_in_scripts_run_beside_each_other_and_once_a_boot(self):
+        for number in range(10):
+            self.script(f"required.d/{number}_slow.sh", f"sleep 1; echo {number} >> '{self.device.root}/ran'\n", 0o644)
+        self.script("wanted.d/README", "no script\n", 0o644)
+        self.script("wanted.d/.hidden.sh", "exit 1\n")
+        self.script("wanted.d/x.sh.rpmsave", "exit 1\n")
+        began = time.monotonic()
+        self.device.start()
+        answer = self.answer()
+        self.assertLess(time.monotonic() - began, 3.0)
+        print(f"\nten scripts of 1 s, from the start of the daemon to the gate's answer: {time.monotonic() - began:.2f} s")
+        self.assertEqual([reason["script"] for reason in answer["reasons"][1:]], [f"required.d/{number}_slow.sh" for number in range(10)])
+        self.assertEqual({reason["verdict"] for reason in answer["reasons"]}, {"pass"})
+        self.device.kill()
+        self.device.start()
+        self.assertEqual(self.answer(), answer)
+        self.assertEqual(sorted((self.device.root / "ran").read_text().split()), list("0123456789"))
+
+    def test_a_script_that_fails_hangs_floods_or_leaves_a_child_behind(self):
+        (self.device.root / "etc/modelguard/modelguard.yaml").write_text("gate: {script_timeout: 1s}\n")
+        left = self.device.root / "left"
+        self.script("wanted.d/fails", "#!/bin/sh\necho a >&2\necho 'no disk \033[31mat all'\nexit 3\n")
+        self.script("wanted.d/floods", "#!/bin/sh\nhead -c 50000000 /dev/zero | tr '\\0' x\n")
+        self.script("wanted.d/hangs", "#!/bin/sh\nsleep 1000\n")
+        self.script("wanted.d/holds_the_pipe", f"#!/bin/sh\n(sleep 20; touch '{left}') &\n")
+        self.script("wanted.d/may_be_written", "#!/bin/sh\n", 0o777)
+        self.script("wanted.d/not_a_program", "\x7fELF\n")
+        self.script("required.d/passes.sh", "exit 0\n")
+        began = time.monotonic()
+        self.device.start()
+        done = self.gate("--motd", self.device.root / "motd", check=0)
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertNotIn("\033", done.stdout)
+        lines = dict(line.strip().split(": ", 1) for line in done.stdout.splitlines()[1:])
+        self.assertRegex(lines["wanted.d/fails"], r"^passes, but exit status 3: no disk \S*at all$")
+        self.assertEqual(lines["wanted.d/floods"], "pass")
+        self.assertEqual(lines["wanted.d/hangs"], "passes, but no end within 1s")
+        self.assertEqual(lines["wanted.d/holds_the_pipe"], "pass")
+        self.assertIn("chmod go-w", lines["wanted.d/may_be_written"])
+        self.assertIn("could not be run", lines["wanted.d/not_a_program"])
+        self.assertEqual(lines["required.d/passes.sh"], "pass")
+        self.assertFalse(subprocess.run(["pgrep", "-f", f"touch {left}"], capture_output=True, text=True, check=False).stdout)
+        self.assertIn("modelguard: digits: empty", (self.device.root / "motd").read_text())
+
+        self.device.kill()
+        self.script("required.d/fails.sh", "exit 1\n")
+        self.device.start("b007b007-0000-4000-8000-000000000001")
+        done = self.gate(check=1)
+        self.assertIn("fail: a required script says so\n", done.stdout)
+        self.assertIn("required.d/fails.sh: fail exit status 1\n", done.stdout)
 
     def test_told_to_end_it_answers_at_once(self):
         # the second: the longest bound that there is, which the unit and the script rely on

@@ -22,7 +22,7 @@ struct RollbackTest : ::testing::Test {
     Digest v1{"sha256:" + std::string(64, '1')};
     Digest v2{"sha256:" + std::string(64, '2')};
     std::string endpoint;
-    std::map<std::string, ServiceContext::Command, std::less<>> commands;
+    std::map<std::string, sys::Command, std::less<>> commands;
     std::string podman_socket;
     std::function<std::string(std::string_view)> refuse_image;
     std::vector<std::string> environment;
@@ -40,11 +40,12 @@ struct RollbackTest : ::testing::Test {
                 .server_model = "digits",
                 .endpoint = endpoint,
                 .model_dir = dir.path(),
-                .command = [this](std::string_view name) -> Result<ServiceContext::Command> {
+                .run_command = [this](std::string_view name, std::vector<std::string> variables,
+                                      sys::CommandDone done) -> Result<std::unique_ptr<sys::CommandRun>> {
                     const auto it = commands.find(name);
                     if (it == commands.end())
                         return fail(ErrorKind::not_found, "no command '" + std::string(name) + "' here");
-                    return it->second;
+                    return sys::run_as_child(*loop, it->second, std::move(variables), std::move(done));
                 },
                 .podman_socket = podman_socket,
                 .refuse_image = refuse_image,

@@ -20,7 +20,8 @@ import machine  # noqa: E402
 BUILD = pathlib.Path(os.environ["MODELGUARD_BIN"]).resolve()
 MODELGUARD = "/usr/bin/modelguard"
 # systemd-analyze security
-MOST_EXPOSED = {"modelguardd.service": 1.3, "modelguard-gate.service": 1.3, "modelguard-boot-complete.service": 1.3, "modelguard-os@list.service": 2.0}
+# modelguard-check@ runs what root has written, as the user that root names: it is held from little.
+MOST_EXPOSED = {"modelguard-check@x.service": 8.5, "modelguardd.service": 1.3, "modelguard-gate.service": 1.3, "modelguard-boot-complete.service": 1.3, "modelguard-os@list.service": 2.0}
 GATE_BOUND = 10  # seconds, the least that greenboot.conf may ask for
 
 SERVER = f"""\
@@ -175,6 +176,74 @@ class Service(unittest.TestCase):
                                  ("RestartUnit", "reboot:a"), ("ReloadUnit", "list")):
             self.assertRegex(asked(method, instance), "denied|authentication", f"{method} {instance}")
 
+    def test_of_commands_and_scripts_it_may_start_and_stop_those_that_are_there(self):
+        def asked(method, unit):
+            return self.machine.run("busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                                    method, "ss", unit, "replace", check=None, user="modelguard").stderr.lower()
+
+        for method in ("StartUnit", "StopUnit"):
+            self.assertNotRegex(asked(method, "modelguard-check@other.service"), "denied|authentication", method)
+        for method, unit in (("RestartUnit", "modelguard-check@other.service"), ("StartUnit", "modelguard-check@a.socket"), ("StartUnit", "modelguard-check@a@b.service")):
+            self.assertRegex(asked(method, unit), "denied|authentication", f"{method} {unit}")
+        self.machine.write("/run/modelguard/commands/other.env", "MODELGUARD_X=1\n")
+        self.machine.run("systemctl", "start", "modelguard-check@other.service")
+        self.assertIn("lists no command", self.machine.run("cat", "/run/modelguard-check/other.json").stdout)
+
+    def test_a_command_runs_in_a_unit_of_its_own_as_its_own_user(self):
+        self.machine.write("/usr/local/bin/look", "#!/bin/sh\nid -un\necho $MODELGUARD_MODEL $LD_PRELOAD\nsetsid sleep 1000 &\n", 0o755)
+        self.machine.write("/etc/modelguard/modelguard.yaml",
+                           "commands:\n  look: {argv: [/usr/local/bin/look]}\n  look-as-keeper: {argv: [/usr/local/bin/look], user: keeper}\n"
+                           "  look-as-root: {argv: [/usr/local/bin/look], user: root}\n")
+        self.machine.write("/run/modelguard/commands/look.env", "LD_PRELOAD=/tmp/x.so\nMODELGUARD_MODEL=digits\n")
+        try:
+            for name, user in (("look", "modelguard"), ("look-as-keeper", "keeper"), ("look-as-root", "root")):
+                self.machine.run("systemctl", "start", f"modelguard-check@{name}.service")
+                result = json.loads(self.machine.run("cat", f"/run/modelguard-check/{name}.json", user="modelguard").stdout)
+                self.assertEqual(result["exit_status"], 0, result)
+                lines = result["output"].splitlines()
+                self.assertEqual(lines[:2], [user, "digits" if name == "look" else ""])
+                self.machine.run("cat", f"/run/modelguard-check/{name}.json", check=1, user="stranger")
+            self.assertEqual(self.machine.run("pgrep", "-f", "sleep 1000", check=None).stdout, "")
+            # and as checks of the model, twice the same command among them
+            checks = "".join(f"- {{name: {name}{more}, kind: exec, run: {name}}}\n" for name in ("look", "look-as-keeper", "look-as-root") for more in ("", "-too"))
+            self.machine.write("/etc/modelguard/models.d/digits.yaml", MANIFEST.replace("trial:", checks + "trial:"))
+            self.machine.run("systemctl", "restart", "modelguardd.service")
+            self.steady("v1")
+            told = json.loads(self.cli("check", "digits", "--json").stdout.strip().splitlines()[-1])
+            reports = {report["check"]: report["text"] for report in told["checks"]}
+            for name, user in (("look", "modelguard"), ("look-as-keeper", "keeper"), ("look-as-root", "root")):
+                for more in ("", "-too"):
+                    self.assertIn(f"{name} ended with status 0: {user}", reports[name + more])
+        finally:
+            self.machine.run("rm", "-f", "/etc/modelguard/modelguard.yaml")
+            self.machine.write("/etc/modelguard/models.d/digits.yaml", MANIFEST)
+            self.machine.run("systemctl", "restart", "modelguardd.service")
+            self.steady("v1")
+
+    def test_the_gate_runs_drop_in_scripts_as_root_beside_each_other_and_leaves_nothing_of_them(self):
+        for number in range(10):
+            self.machine.write(f"/etc/modelguard/checks/required.d/{number}_slow.sh", "sleep 1; id -un\n")
+        self.machine.write("/etc/modelguard/checks/wanted.d/escapes", "#!/bin/sh\nsetsid sleep 2000 &\nsleep 2000\n", 0o755)
+        self.machine.write("/etc/modelguard/modelguard.yaml", "gate: {script_timeout: 3s}\n")
+        try:
+            self.machine.run("rm", "-f", "/run/modelguard/gate.json")
+            self.machine.run("systemctl", "restart", "modelguardd.service")
+            answer = json.loads(self.cli("gate", "--json").stdout)
+            told = {reason.get("script"): (reason["verdict"], reason["text"]) for reason in answer["reasons"]}
+            self.assertEqual(told.pop("wanted.d/escapes"), ("pass", "no end within 3s"))
+            self.assertEqual(told.pop(None), ("pass", ""))
+            self.assertEqual(told, {f"required.d/{number}_slow.sh": ("pass", "") for number in range(10)})
+            self.assertEqual(self.machine.run("pgrep", "-f", "sleep 2000", check=None).stdout, "")
+            ends = [int(json.loads(self.machine.run("cat", f"/run/modelguard-check/required:{number}_slow.sh.json").stdout)["began_boottime_usec"]) for number in range(10)]
+            print(f"ten scripts of 1 s began within {(max(ends) - min(ends)) / 1e6:.2f} s")
+            self.assertLess(max(ends) - min(ends), 1_000_000)
+            self.assertIn("root", self.machine.run("journalctl", "-u", "modelguard-check@required:0_slow.sh.service", "--no-pager").stdout)
+        finally:
+            self.machine.run("rm", "-rf", "/etc/modelguard/modelguard.yaml", "/run/modelguard/gate.json")
+            self.machine.run("bash", "-c", "rm -f /etc/modelguard/checks/*/*")
+            self.machine.run("systemctl", "restart", "modelguardd.service")
+            self.steady("v1")
+
     def test_killed_and_hung_it_comes_back_by_itself(self):
         for signal in ("KILL", "STOP"):
             before = self.pid()
@@ -221,7 +290,7 @@ class Service(unittest.TestCase):
             self.assertIn("digits", run("check/wanted.d/50_modelguard.sh").stdout)
             self.assertIn("pass", run("green.d/50_modelguard.sh", check=0).stdout)
             self.assertIn("== modelguard explain", run("red.d/50_modelguard.sh", check=0).stdout)
-            self.assertLess(time.monotonic() - began, 10)
+            self.assertLess(time.monotonic() - began, 30)
         self.assertIn("pass", self.as_rs_greenboot("check/required.d/50_modelguard", check=0).stdout)
 
     def test_a_dead_daemon_fails_a_boot_only_where_an_os_is_on_trial(self):

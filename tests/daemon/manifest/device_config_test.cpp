@@ -25,6 +25,7 @@ images: [registry.example/digits]
 limits: {max_bundle: 10GiB}
 containers: [shared-server]
 podman: {socket: /run/user/990/podman/podman.sock}
+gate: {script_timeout: 90s}
 )";
 
 TEST(DeviceConfigFile, everything_in_it_is_read) {
@@ -45,6 +46,7 @@ TEST(DeviceConfigFile, everything_in_it_is_read) {
     EXPECT_EQ(device->containers, std::vector<std::string>{"shared-server"});
     EXPECT_EQ(device->podman_socket, "/run/user/990/podman/podman.sock");
     EXPECT_EQ(device->max_bundle_bytes, 10ull << 30);
+    EXPECT_EQ(device->script_timeout, Usec(90s));
 }
 
 TEST(DeviceConfigFile, empty_file_and_one_of_comments_are_all_defaults) {
