@@ -61,6 +61,9 @@ class Lab(Device):
         # Copies: a build that goes on must not change what is tested.
         self.binary = pathlib.Path(shutil.copy2(os.environ.get("MODELGUARD_DAEMON", DAEMON), pathlib.Path(self.own.name) / "modelguardd"))
         self.tracer = pathlib.Path(shutil.copy2(TRACER, self.own.name))
+        played = BUILD / "tests/fault/modelguardd_with_played_os"
+        self.binary_with_os = pathlib.Path(shutil.copy2(played, self.own.name)) if played.exists() else None
+        self.os_file = self.root / "var/os/os.json"
         self.report_file = self.starts / "report.json"
         self.log_file = self.starts / "oplog"
         self.errors = b""
@@ -114,9 +117,12 @@ class Lab(Device):
         if boot_id:
             environment["MODELGUARD_TEST_BOOT_ID"] = boot_id
         command = [binary or self.binary, "--root", self.root]
+        if self.os_file.exists():
+            environment["MODELGUARD_TEST_OS"] = str(self.os_file)
+            command = [self.binary_with_os, "--root", self.root, "--os-backend", "played"]
         self.traced = bool(trace)
         if trace:
-            command = [self.tracer, "--state", self.state, "--allow", self.root / "run", "--report", self.report_file, *map(str, trace), "--", *command]
+            command = [self.tracer, "--state", self.state, "--allow", self.root / "run", "--allow", self.os_file.parent, "--report", self.report_file, *map(str, trace), "--", *command]
         self.report_file.unlink(missing_ok=True)
         self.errors = b""
         self.daemon = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import typing
 
+import os_world
 import other_release
 from lab import ANOTHER_BOOT, PATIENCE, Wrong
 
@@ -37,6 +38,7 @@ class Operation:
     ledger_damaged: bool = False  # beforehand, so that it is to be set aside
     # (directory, name, label): this entry was not synced when its daemon died; on the disk it may still name that version, or be missing
     pending: tuple = None
+    world: typing.Callable = None  # makes what plays the OS around it: who starts the daemon, and reboots the device when asked
     wanted: typing.Callable = None  # what rest must look like beyond being rest
     at_last: typing.Callable = None  # what else is to hold after the recovery; may end the daemon
 
@@ -146,6 +148,14 @@ def die_after(lab, call, label, **behaviour):
     lab.halt()
 
 
+def until_settled(lab, acked, refusals):
+    lab.wait_until(os_world.World(lab).settled, PATIENCE)
+
+
+def is_steady(model):
+    return model["phase"] == "steady"
+
+
 def nothing(lab, acked, refusals):
     lab.at_rest()
 
@@ -229,6 +239,10 @@ OPERATIONS = [
               ends=[{end("v2"), end("v3")}, {end("v3")}]),
     Operation("from a newer release", from_release(other_release.as_newer, "v1", "v2"), rolling_back, good=("v1", "v2"), fresh=True,
               ends=[{end("v2"), end("v1", "v2")}, {end("v1", "v2")}], at_last=check_left_alone),
+    Operation("OS rollback", os_world.install, until_settled, fresh=True, good=("v1",), world=os_world.World, rarely=4, ready_within="1s",
+              ends=[{end("v1")}], wanted=is_steady, at_last=os_world.check),
+    Operation("boot after OS rollback", os_world.install_and_roll_back, until_settled, fresh=True, good=("v1",), world=os_world.World, rarely=2,
+              ends=[{end("v1")}], wanted=is_steady, at_last=os_world.check),
 ]
 
 
@@ -241,7 +255,7 @@ def prepare(lab, operation):
     lab.restore("")
     lab.serve_current()
     if operation.start:
-        if not lab.launch():
+        if not operation.world and not lab.launch():
             raise Wrong(lab.errors.decode())
         operation.start(lab)
         if lab.daemon:

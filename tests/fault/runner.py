@@ -8,7 +8,7 @@ import traceback
 import operations
 import power
 import promises
-from lab import ANOTHER_BOOT, Wrong
+from lab import ANOTHER_BOOT, PATIENCE, Wrong
 
 REASONS = {"ENOSPC": ["space"], "EDQUOT": ["quota", "space"], "EIO": ["put/output", "I/O", "i/o"], "EROFS": ["ead-only", "written"],
            "EMFILE": ["any open files", "descriptors"], "short": []}
@@ -38,7 +38,7 @@ class Runner:
         operations.reset(lab, operation)
         if operation.fresh:
             look()
-        ready = lab.launch(trace if operation.fresh else [*trace, "--wait-for-signal"], operation.boot_id)
+        ready = self.launch(operation, trace if operation.fresh else [*trace, "--wait-for-signal"])
         if not operation.fresh:
             promises.demand(ready, f"the daemon does not start: {lab.errors.decode()}")
             lab.at_rest()
@@ -47,6 +47,15 @@ class Runner:
             lab.count_from_here()
             look()
         return ready
+
+    def launch(self, operation, trace=(), boot_id=None):
+        """The daemon; after a reboot that was asked for, where there is an OS around it."""
+        if not operation.world:
+            return self.lab.launch(trace, boot_id or operation.boot_id)
+        world = operation.world(self.lab)
+        if world.look()["reboot_asked"]:
+            world.reboot()
+        return world.launch(trace)
 
     def act(self, operation, acked, refusals):
         """The operation, until its end or until the daemon is gone."""
@@ -84,7 +93,9 @@ class Runner:
         """The next start, and everything that is promised from before it until rest."""
         lab = self.lab
         promises.check_disk(lab, operation)
-        promises.demand(lab.launch(boot_id=boot_id or operation.boot_id), f"the daemon does not start again: {lab.errors.decode()}")
+        promises.demand(self.launch(operation, boot_id=boot_id), f"the daemon does not start again: {lab.errors.decode()}")
+        if operation.world:
+            operation.world(lab).go_on()
         promises.check_rest(lab, operation, acked, ends)
         promises.check_backup_follows(lab)
         if thorough:
@@ -140,9 +151,12 @@ class Runner:
     def struck_again(self, operation, hit, acked, second, thorough):
         """The recovery after a first kill, killed before its second call, and the next one."""
         lab = self.lab
-        if lab.launch(["--do", "kill-before", "--at", second], operation.boot_id):
+        if self.launch(operation, ["--do", "kill-before", "--at", second]):
             try:
-                lab.at_rest(operation.wanted or (lambda model: True))
+                if operation.world:
+                    lab.wait_until(operation.world(lab).settled, PATIENCE)
+                else:
+                    lab.at_rest(operation.wanted or (lambda model: True))
             except OSError:
                 pass
             lab.ended_within(0.3)
@@ -151,7 +165,7 @@ class Runner:
 
     def errno(self, operation, fault, at, thorough, lasting=()):
         lab = self.lab
-        acked, refusals = [], []
+        acked, refusals, hit = [], [], None
         ready = self.begin(operation, ["--do", fault, "--at", at, *lasting])
         if ready:
             self.act(operation, acked, refusals)
@@ -159,6 +173,10 @@ class Runner:
             for refusal in refusals:
                 text = str(refusal)
                 promises.demand(any(word in text for word in REASONS[fault] + GONE), f"refused without the reason: {text}")
+            if operation.world and operation.world(lab).look()["reboot_asked"]:  # which ends the daemon that is traced
+                hit = self.stop()
+                promises.demand(self.launch(operation), f"the daemon does not start: {lab.errors.decode()}")
+                operation.world(lab).go_on()
             found = promises.check_rest(lab, operation, acked, operation.right_ends(acked) | operation.right_ends([]), clean=False)
             if found not in operation.right_ends(acked):  # then it must have been said, with the reason
                 told = str(lab.ended) + str(lab.decisions)
@@ -180,7 +198,9 @@ class Runner:
         else:  # it could not start, and said so
             promises.demand(operation.fresh, "the daemon did not start")
             promises.demand(any(word in lab.errors.decode() for word in REASONS[fault] + GONE), f"ended without the reason: {lab.errors.decode()}")
-        return self.ended(operation, self.stop(), acked, thorough)
+        hit = self.stop() if hit is None else hit
+        self.lab.halt()
+        return self.ended(operation, hit, acked, thorough)
 
     def errno_lasting(self, operation, fault, at, thorough):
         self.lab.quiet = QUIET

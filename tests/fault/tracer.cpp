@@ -1,6 +1,6 @@
 // fault_tracer: runs a command and lets a fault hit it, or one of its children, at a chosen file-changing system call.
 //
-//   fault_tracer --state DIR [--allow DIR] [--report FILE] [--log FILE] [--wait-for-signal]
+//   fault_tracer --state DIR [--allow DIR]… [--report FILE] [--log FILE] [--wait-for-signal]
 //                [--at N --do FAULT [--named TEXT] [--lasting MS]] -- COMMAND …
 //
 // FAULT: kill-before, kill-after, torn (a write is cut in half, then kill); short (a write is cut in half and says so);
@@ -10,7 +10,7 @@
 // counting begins here (with
 // --wait-for-signal nothing counts before). With --log SIGUSR2 writes a mark into the log. SIGTERM: everything is
 // killed. A kill takes the whole tree of processes at once. The report: counts for each fault, what was hit, and calls
-// that changed something outside DIR and the allowed directory.
+// that changed something outside DIR and the allowed directories.
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -48,7 +48,8 @@ using namespace modelguard::fault;
 volatile std::sig_atomic_t g_begin = 0, g_mark = 0, g_stop = 0;
 
 struct Options {
-    std::string state, allow, report, log, fault, named;
+    std::string state, report, log, fault, named;
+    std::vector<std::string> allow;
     long at{0};
     std::chrono::milliseconds lasting{0};
     bool wait_for_signal{false};
@@ -236,7 +237,9 @@ void Tracer::before_call(pid_t pid) {
     if (!call) return go_on(pid);
     if (!call->is_below(options_.state)) {
         const bool leads_there = options_.state.starts_with(call->path + "/");  // the directories above it are made
-        const bool allowed = leads_there || (!options_.allow.empty() && call->is_below(options_.allow));
+        const bool allowed = leads_there || std::ranges::any_of(options_.allow, [&](const std::string& place) {
+                                 return call->is_below(place);
+                             });
         if (call->changes && call->kind != Kind::sync && !allowed)
             outside_.push_back(call->text() + " in " + call->path);
         return go_on(pid);
@@ -327,7 +330,7 @@ std::optional<Options> parse(int argc, char** argv) {
         } else if (const char* value = argv[++i]; option == "--state") {
             options.state = value;
         } else if (option == "--allow") {
-            options.allow = value;
+            options.allow.emplace_back(value);
         } else if (option == "--report") {
             options.report = value;
         } else if (option == "--log") {
