@@ -221,7 +221,8 @@ std::string history_screen(const api::History& history, const View& view) {
 }
 
 std::string explain_screen(const api::Explanation& explanation, const View& view) {
-    std::string out = styled(printable(explanation.model), Style::strong, view.colour) + "\n";
+    const std::string about = explanation.model.empty() ? "device" : printable(explanation.model);
+    std::string out = styled(about, Style::strong, view.colour) + "\n";
     if (explanation.lines.empty()) out += "  nothing has been decided yet\n";
     for (const auto& line : explanation.lines) {
         // The daemon indents what belongs together; a line that is wrapped keeps its place.

@@ -34,7 +34,7 @@ int run_history(const Session& session, const Arguments& arguments) {
 
 int run_explain(const Session& session, const Arguments& arguments) {
     std::vector<std::string> models{arguments.model};
-    if (arguments.model.empty()) {
+    if (arguments.model.empty() && arguments.decision == 0) {
         auto names = session.model_names();
         if (!names) return session.report(names.error());
         models = std::move(*names);
@@ -42,9 +42,6 @@ int run_explain(const Session& session, const Arguments& arguments) {
     }
     int code = kDone;
     const std::string decision = arguments.decision > 0 ? "&number=" + std::to_string(arguments.decision) : "";
-    if (!decision.empty() && models.size() > 1)
-        return session.report(
-            refuse(kUsage, ErrorKind::invalid_config, "--decision is about one model; say which").error());
     for (const auto& model : models) {
         const int one =
             show(session, model, "/v1/explain?model=" + percent_encoded(model) + decision, api::explanation_from_json,

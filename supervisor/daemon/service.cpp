@@ -269,10 +269,19 @@ HttpServerReply Service::operation(const HttpServerRequest& request, Responder& 
 
 HttpServerReply Service::explain(const HttpServerRequest& request, Responder&) {
     std::string model = query_text(request, "model");
+    const std::int64_t number = query_number(request, "number", 0);
+    if (model.empty() && number > 0) {  // whatever it is about
+        const auto found = runner_.ledger().history("", number - 1, 1, number);
+        if (!found) return error_reply(found.error());
+        if (found->empty())
+            return problem_reply(404, ErrorKind::not_found,
+                                 "no decision number " + std::to_string(number) + "; see history");
+        model = found->front().decision.model;
+        if (model.empty()) return json_reply(make_explanation(runner_, "", *found, number));  // the device's own
+    }
     if (model.empty() && runner_.state().models.size() == 1) model = runner_.state().models.begin()->first;
     if (model.empty()) return problem_reply(400, ErrorKind::invalid_config, "there are several models; say which one");
     if (auto unknown = unknown_model(model)) return std::move(*unknown);
-    const std::int64_t number = query_number(request, "number", 0);
     // Around a past decision: what came before it, and its end, which came after.
     const auto entries = number == 0 ? runner_.ledger().history(model, 0, kExplainHorizon)
                                      : runner_.ledger().history(model, 0, 2 * kExplainHorizon,

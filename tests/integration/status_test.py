@@ -66,6 +66,15 @@ class Status(unittest.TestCase):
                                capture_output=True, check=True)
         self.assertEqual(piped.stdout.strip(), "steady")
 
+    def test_a_decision_of_the_device_is_explained_by_its_number(self):
+        self.device.cli("rollback", "--os", check=1)
+        newest = json.loads(self.device.cli("history", "--json", "--limit", "1", check=0).stdout)["items"][0]
+        told = self.see(self.device.cli("explain", "--decision", newest["number"], check=0)).stdout
+        self.assertTrue(told.startswith("device\n"), told)
+        self.assertIn("no_os_rollback", told)
+        self.assertTrue(self.device.cli("explain", "--decision", 1, check=0).stdout.startswith("digits\n"))
+        self.assertIn("no decision number 4000", self.see(self.device.cli("explain", "--decision", 4000, check=3)).stderr)
+
     def test_wrong_words_are_2(self):
         for arguments in (["statsu"], ["deploy"], ["status", "--nope"], ["rollback"], []):
             self.see(self.device.cli(*arguments, check=2))
