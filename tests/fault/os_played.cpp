@@ -38,6 +38,7 @@ class PlayedBackend final : public OsBackend {
     Result<void> carry_out(core::OsVerb verb, const std::string& target) {
         MG_TRY(const std::string text, sys::read_file(file_));
         json os = json::parse(text);
+        if (os.value("busy", false)) return fail(ErrorKind::unavailable, "somebody else writes the deployments");
         json& list = os["deployments"];
         const auto found = std::ranges::find_if(list, [&](const json& each) { return each["id"] == target; });
         if (found == list.end()) return fail(ErrorKind::not_found, "no deployment " + target);

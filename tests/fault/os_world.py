@@ -23,7 +23,13 @@ class World:
 
     def put(self, document):
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(json.dumps(document))
+        new = self.file.with_suffix(".new")
+        new.write_text(json.dumps(document))
+        new.replace(self.file)
+
+    def change(self, **values):
+        """As another program on the device would."""
+        self.put(dict(self.look(), **values))
 
     def look(self):
         return json.loads(self.file.read_text())
