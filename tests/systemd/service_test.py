@@ -34,6 +34,8 @@ ExecStart=/bin/bash -c 'exec /usr/bin/python3 /srv/test/repository_server.py --p
 Restart=always
 RestartSec=100ms
 StartLimitIntervalSec=0
+[Install]
+WantedBy=multi-user.target
 """
 MANIFEST = device.MANIFEST.replace("then: {{oip_repository: {{}}}}", "then: {{systemd: {{unit: digits.service, action: restart}}}}").format(
     port=8080, ready_within="10s", period="300ms", max_latency="300ms", samples=20, soak="300ms")
@@ -60,6 +62,7 @@ class Service(unittest.TestCase):
         cls.machine.run("systemctl", "daemon-reload")
         cls.machine.run("systemctl", "preset", "modelguardd.service", "modelguardd-api.socket", "modelguardd-control.socket",
                         "modelguard-gate.service", "modelguard-boot-complete.service")
+        cls.machine.run("systemctl", "enable", "digits.service")
         cls.machine.run("systemctl", "start", "modelguardd-api.socket", "modelguardd-control.socket", "modelguardd.service")
         cls.deploy("v1")
 
@@ -314,6 +317,46 @@ class Service(unittest.TestCase):
             self.machine.run("systemctl", "start", *units)
             self.steady("v1")
 
+    def interrupted(self, label, wanted, how, **behaviour):
+        """A deploy that `how` hits in the phase `wanted`, or in the one it was in when that was over; the phase, or nothing if it had ended."""
+        before = json.loads(self.cli("history", "digits", "--json", "--limit", "1").stdout)["items"][0]["number"]
+        self.cli("deploy", "digits", self.bundle(label, **behaviour))
+        deadline = time.monotonic() + machine.PATIENCE
+        while time.monotonic() < deadline:
+            phase = self.model()["phase"]
+            if phase == wanted:
+                break
+            newest = json.loads(self.cli("history", "digits", "--json", "--limit", "1").stdout)["items"][0]
+            if newest["number"] > before and newest["kind"] in ("accepted", "rejected", "rolled_back"):
+                break
+        how()
+        return phase
+
+    def test_zy_power_cuts_and_kills_in_each_phase_lose_nothing(self):
+        def cut():
+            self.machine.power_cut()
+            self.machine.boot()
+
+        def kill():
+            self.machine.run("systemctl", "kill", "--signal=KILL", "modelguardd.service")
+
+        hit, current = [], "v1"
+        for how, phase in ((cut, "switching"), (cut, "trial"), (kill, "trial"), (cut, "soaking"), (cut, "reverting"), (kill, "verifying")):
+            label = f"{phase}-{how.__name__}"
+            if phase in ("reverting", "verifying"):
+                hit.append((how.__name__, self.interrupted(label, phase, how, mode="wrong_label", load_ms=300)))
+                self.steady(current)
+                versions = json.loads(self.cli("versions", "digits", "--json").stdout)["items"]
+                self.assertTrue(next(version for version in versions if version["label"] == label)["rejected"], label)
+            else:
+                hit.append((how.__name__, self.interrupted(label, phase, how, load_ms=300)))
+                current = label
+                self.steady(current)
+        print(f"hit in: {hit}")
+        self.assertLessEqual({"switching", "trial"}, {phase for _, phase in hit})
+        self.deploy("v1")
+        self.steady("v1")
+
     def test_zz_after_a_reboot_and_after_a_power_cut_the_same_version_serves(self):
         for down in (self.machine.power_off, self.machine.power_cut):
             down()
@@ -328,4 +371,4 @@ class Service(unittest.TestCase):
 
 if __name__ == "__main__":
     machine.skip_unless_possible("systemd.service_test", "cmake")
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
