@@ -61,7 +61,7 @@ GateReason reason_of(const std::string& name, const ModelState& model, const OsV
 }
 
 GateReason reason_of(const GateScript& script, const OsView& os, const GateFacts& facts) {
-    GateReason reason{.script = (script.is_required ? "required.d/" : "wanted.d/") + script.name};
+    GateReason reason{.script = file_of(script)};
     if (!script.has_ended) {
         reason.text = "has not ended yet";
         return reason;
@@ -75,6 +75,10 @@ GateReason reason_of(const GateScript& script, const OsView& os, const GateFacts
 }
 
 }  // namespace
+
+std::string file_of(const GateScript& script) {
+    return (script.is_required ? "required.d/" : "wanted.d/") + script.name;
+}
 
 Gate decide_gate(const State& state, const GateFacts& facts) {
     Gate gate;

@@ -25,6 +25,9 @@ struct GateScript {
     bool operator==(const GateScript&) const = default;
 };
 
+/// "required.d/10_disk.sh", as people know it.
+std::string file_of(const GateScript& script);
+
 struct GateFacts {
     bool red_boot_reboots{false};  ///< greenboot-rs: a failing gate reboots at once, even where no OS is on trial
     std::function<bool(const std::string& model)> is_judged;  ///< its checks have run since the boot

@@ -302,9 +302,7 @@ void Daemon::open_sockets(Instant give_up) {
     tidy_soon();  // what a predecessor did not come to
     scrub_->start();
     gate_->run_scripts(*runner_, commands_->runner(), [this](const core::GateScript& script) {
-        if (!script.passed)
-            note(std::string("the boot gate's script ") + (script.is_required ? "required.d/" : "wanted.d/") +
-                 script.name + ": " + script.text);
+        if (!script.passed) note("the boot gate's script " + core::file_of(script) + ": " + script.text);
         service_->wake();
     });
     write_metrics();
