@@ -58,6 +58,8 @@ def work(tasks, results, enough):
                     for second, *state in runner.all_pairs(operations.find(name), first, seed):
                         number += state[0] != NOT_REACHED
                         results.put(("done", Done(name, SUITES["pairs"][0], (first, second), *state)))
+                        if enough.is_set():
+                            break
                     results.put(("total", (name, first), number))
                 else:
                     results.put(("done", Done(*task[:3], *runner.run(what, *task))))
