@@ -32,7 +32,8 @@ using CommandDone = std::function<void(const Result<ProcessEnd>&)>;
 using RunCommand = std::function<Result<std::unique_ptr<CommandRun>>(
     std::string_view name, std::vector<std::string> environment, CommandDone done)>;
 
-/// Runs it as a child of this process, in a process group of its own. Errors as spawn().
+/// Runs it as a child of this process, in a process group of its own. Errors as spawn(), but unavailable where there is
+/// no such program.
 Result<std::unique_ptr<CommandRun>> run_as_child(Loop& loop, const Command& command,
                                                  std::vector<std::string> environment, CommandDone done);
 
