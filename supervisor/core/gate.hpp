@@ -11,7 +11,7 @@ namespace modelguard::core {
 enum class GateVerdict {
     pass,
     fail,     ///< the OS is to blame, or a required script says so
-    pending,  ///< what a required model is worth on this boot is not known yet
+    pending,  ///< what a required model is worth on this boot, or a script comes to, is not known yet
 };
 
 /// A drop-in script of the device's, as far as it has come on this boot.

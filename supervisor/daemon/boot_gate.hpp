@@ -26,11 +26,11 @@ class BootGate {
     api::Gate answer(const Runner& runner);
 
   private:
+    bool is_decided(const core::State& state) const;
+
     sys::Path file_;
     Greenboot greenboot_;
     GateScripts scripts_;
-    bool is_decided(const core::State& state) const;
-
     std::optional<api::Gate> decided_;
 };
 

@@ -7,7 +7,6 @@
 #include <deque>
 #include <nlohmann/json.hpp>
 
-#include "supervisor/base/text.hpp"
 #include "supervisor/base/unit_name.hpp"
 #include "supervisor/daemon/config_files.hpp"
 #include "supervisor/daemon/gate_scripts.hpp"

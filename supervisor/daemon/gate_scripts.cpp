@@ -13,7 +13,6 @@ namespace modelguard::daemon {
 
 namespace {
 constexpr std::size_t kMostAtOnce = 32;
-constexpr std::size_t kMostScripts = 256;
 constexpr std::string_view kShell = "/bin/bash";
 constexpr std::string_view kRequired = "required", kWanted = "wanted";
 constexpr std::array<std::string_view, 6> kLeftBehind{"~", ".rpmnew", ".rpmsave", ".rpmorig", ".dpkg-new", ".dpkg-old"};
@@ -41,7 +40,7 @@ void find_in(const sys::Path& config, bool is_required, std::vector<core::GateSc
         if (is_script(at->path())) names.push_back(at->path().filename());
     std::ranges::sort(names);
     for (std::string& name : names)
-        if (scripts.size() < kMostScripts) scripts.push_back({.name = std::move(name), .is_required = is_required});
+        scripts.push_back({.name = std::move(name), .is_required = is_required});
 }
 
 std::string command_name(const core::GateScript& script) {
